@@ -1,0 +1,1 @@
+//! Who may have a volume: pure decisions over the device's record.

@@ -1,0 +1,1 @@
+//! Test support: guests with a real kernel.

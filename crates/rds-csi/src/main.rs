@@ -1,0 +1,3 @@
+//! The driver: wiring, configuration, telemetry and main.
+
+fn main() {}

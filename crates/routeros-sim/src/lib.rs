@@ -1,0 +1,1 @@
+//! A RouterOS 7.24 device with ROSE storage, simulated on the wire.

@@ -1,0 +1,3 @@
+//! Build, test, demo and check the project.
+
+fn main() {}
