@@ -3,8 +3,7 @@
 //! The messages are a superset of CSI 1.13 and of the volume condition that 1.13 removed, so
 //! that kubelets built on either read what they know (design decision 15).
 
-#[expect(missing_docs, reason = "generated code; the CSI specification is its documentation")]
-#[expect(unreachable_pub, reason = "generated code")]
+#[allow(missing_docs, unreachable_pub, reason = "generated code; the CSI specification is its documentation")]
 #[allow(clippy::all, unused_qualifications, reason = "generated code")]
 /// Package `csi.v1`.
 pub mod v1 {
