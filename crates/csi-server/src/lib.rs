@@ -11,6 +11,7 @@
 //!   `csi_secret` field can be: a handler names the few fields that may be seen.
 
 mod call;
+mod capability;
 mod code;
 mod endpoint;
 mod identity;
@@ -21,6 +22,7 @@ mod serve;
 pub use call::deadline::{CallDeadline, DEFAULT_CALL_DEADLINE, LONGEST_CALL_DEADLINE, deadline_of};
 pub use call::metrics::CallMetrics;
 pub use call::{CallLayer, CallService, record_volume_id};
+pub use capability::{Access, Capability};
 pub use code::code_name;
 pub use endpoint::bound::{BindError, BoundEndpoint};
 pub use endpoint::{Endpoint, EndpointError};
