@@ -1,1 +1,41 @@
-//! The Linux node: NVMe over fabrics, block devices, file systems, mounts and helper processes.
+//! The Linux node as the driver needs it: NVMe over fabrics, block devices, file systems and mounts.
+//!
+//! Four traits say what the node does to its kernel; `linux::Linux` does it for real and
+//! `fake::FakeKernel` keeps the same promises in memory. Whatever can hang in the kernel runs in a helper
+//! process that is abandoned at its deadline and joined by the next caller (node.md rule 7):
+//! every method that takes a [`Volume`] may do so, and answers [`ErrorKind::Abandoned`] then.
+
+mod block;
+mod error;
+mod filesystem;
+mod mount;
+mod nvme;
+
+pub use block::{Block, Content, Device, Range};
+pub use error::{Error, ErrorKind, Result};
+pub use filesystem::{Filesystems, Mkfs, Usage};
+pub use mount::{MountEntry, Mounts};
+pub use nvme::{Connection, Controller, ControllerState, Namespace, Nvme, Probe, Subsystem};
+
+use tokio::time::Instant;
+use volume::Slot;
+
+/// Whose work a call is, and until when it is waited for.
+///
+/// Helpers are kept by slot: one at a time a volume, whatever becomes of the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Volume<'a> {
+    /// The volume that the work belongs to.
+    pub slot: &'a Slot,
+    /// When the caller stops waiting; the work itself may go on in its helper.
+    pub deadline: Instant,
+}
+
+/// Everything that the node part asks of its machine.
+pub trait Host: Nvme + Block + Filesystems + Mounts + Send + Sync + 'static {
+    /// Waits until no helper of the volume is running; its results are dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Abandoned`] where one still is at the deadline, naming it.
+    fn join(&self, volume: Volume<'_>) -> impl Future<Output = Result<()>> + Send;
+}
