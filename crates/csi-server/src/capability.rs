@@ -33,7 +33,6 @@ impl Capability {
     ///
     /// # Errors
     /// INVALID_ARGUMENT where the access type or the mode is missing or unknown.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub fn parse(wire: &VolumeCapability) -> Result<Self, Status> {
         let access = match &wire.access_type {
             Some(WireType::Block(_)) => Access::Block,
@@ -53,7 +52,6 @@ impl Capability {
     ///
     /// # Errors
     /// INVALID_ARGUMENT where it is absent, or as [`Capability::parse`].
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub fn required(wire: Option<&VolumeCapability>) -> Result<Self, Status> {
         Self::parse(wire.ok_or_else(|| missing("volume_capability"))?)
     }
@@ -62,7 +60,6 @@ impl Capability {
     ///
     /// # Errors
     /// INVALID_ARGUMENT where it is empty, or as [`Capability::parse`].
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub fn required_list(wire: &[VolumeCapability]) -> Result<Vec<Self>, Status> {
         if wire.is_empty() {
             return Err(missing("volume_capabilities"));
