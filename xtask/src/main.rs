@@ -1,3 +1,49 @@
-//! Build, test, demo and check the project.
+//! Builds, tests, shows and checks the project: `cargo xtask --help`.
+//!
+//! Each command sets up what it needs by itself (Debian packages, Go tools, kernels for guests)
+//! and says so while it does.
 
-fn main() {}
+mod binaries;
+mod machine;
+mod process;
+mod suites;
+mod tally;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Builds, tests, shows and checks rds-csi", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One volume's whole life on real kernels, step by step.
+    Demo {
+        /// The kernel of the guests: 6.1 or 6.12.
+        #[arg(long, default_value = "6.12")]
+        kernel: String,
+    },
+    /// Every test, or those of one suite.
+    Test {
+        /// The suite; all without it.
+        suite: Option<suites::Suite>,
+    },
+    /// The edges between crates and the rules of the house.
+    Tidy,
+    /// Speed as ratios in one run, printed and written to target/bench/results.json.
+    Bench,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Demo { kernel } => suites::demo(&kernel),
+        Command::Test { suite } => suites::test(suite),
+        Command::Tidy => tidy::run(),
+        Command::Bench => suites::bench(),
+    }
+}

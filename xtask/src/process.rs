@@ -1,0 +1,39 @@
+//! Running other programs: the one door to processes of this crate.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs a command with our own streams; an exit status other than 0 is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs a command, passes its output on line by line, and shows each line to `see` as well.
+/// Answers whether it ended with status 0.
+pub(crate) fn run_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {command:?}"))?;
+    let output = child.stdout.take().context("a piped stream")?;
+    for line in BufReader::new(output).lines() {
+        let line = line.with_context(|| format!("read the output of {command:?}"))?;
+        println!("{line}");
+        see(&line);
+    }
+    Ok(child.wait().with_context(|| format!("wait for {command:?}"))?.success())
+}
+
+/// Whether a program is in PATH.
+pub(crate) fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+/// Cargo, as this process was started by it.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}

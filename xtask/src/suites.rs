@@ -1,0 +1,104 @@
+//! The suites of `cargo xtask test`, the demo and the benchmark.
+
+mod lint;
+mod sanity;
+mod unit;
+mod vm;
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::binaries::{self, BINARIES};
+use crate::machine::{self, Needed};
+use crate::process::{cargo, run, run_seeing};
+use crate::tally::Tally;
+
+/// A suite that can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Suite {
+    /// Formatting, lints, crate edges, licences.
+    Lint,
+    /// Rungs 1 to 3: pure functions, client and simulator, the whole system in one process.
+    Unit,
+    /// Rung 4: csi-sanity against the shipped binary.
+    Sanity,
+    /// Rung 6: real kernels in guests.
+    Vm,
+}
+
+/// What guests need of the machine; their kernels are fetched by the crate `microvm`.
+const GUESTS: &[Needed] = &[
+    Needed { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Needed { program: "busybox", package: "busybox-static" },
+    Needed { program: "mkfs.xfs", package: "xfsprogs" },
+    Needed { program: "mkfs.ext4", package: "e2fsprogs" },
+    Needed { program: "losetup", package: "mount" },
+    Needed { program: "dmsetup", package: "dmsetup" },
+];
+
+/// Runs one suite, or all, and ends with their count.
+pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
+    let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Vm];
+    let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
+    let (mut total, mut red) = (Tally::default(), Vec::new());
+    for suite in &chosen {
+        let name = format!("{suite:?}").to_lowercase();
+        println!("== suite {name}");
+        let start = Instant::now();
+        let tally = match suite {
+            Suite::Lint => lint::run(),
+            Suite::Unit => unit::run(),
+            Suite::Sanity => sanity::run(),
+            Suite::Vm => vm::run(),
+        }?;
+        println!("== suite {name}: {tally} in {} s", start.elapsed().as_secs());
+        if !tally.is_green() {
+            red.push(name);
+        }
+        total += tally;
+    }
+    println!("{total}");
+    if !red.is_empty() {
+        bail!("not green: {}", red.join(", "));
+    }
+    Ok(())
+}
+
+/// Shows one volume's life in guests.
+pub(crate) fn demo(kernel: &str) -> Result<()> {
+    machine::install(GUESTS)?;
+    let folder = binaries::release()?;
+    println!("building the demo");
+    run(cargo()
+        .args(["run", "--quiet", "-p", "scenarios", "--bin", "demo", "--", kernel])
+        .env(BINARIES, folder))
+}
+
+/// Measures, as ratios in one run.
+pub(crate) fn bench() -> Result<()> {
+    machine::install(GUESTS)?;
+    let folder = binaries::release()?;
+    println!("building the benchmark (release)");
+    run(cargo()
+        .args(["run", "--release", "--quiet", "-p", "scenarios", "--bin", "bench"])
+        .env(BINARIES, folder))
+}
+
+/// Runs a test command, passing its lines on; a command that failed without a failed test counts one.
+fn counted(command: &mut Command) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let succeeded = run_seeing(command, |line| tally.see(line))?;
+    if !succeeded && tally.failed == 0 {
+        println!("{command:?} failed");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// Runs a check that has no count of its own: one test.
+fn check(name: &str, command: &mut Command) -> Result<Tally> {
+    println!("-- {name}");
+    Ok(Tally::step(run_seeing(command, |_| ())?))
+}

@@ -1,0 +1,96 @@
+//! What a suite counted, read from the closing lines of its test runners.
+
+use std::fmt;
+
+/// Tests that passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    /// One step that is a test of its own.
+    pub(crate) fn step(passed: bool) -> Self {
+        Self { passed: passed.into(), failed: (!passed).into() }
+    }
+
+    /// Adds what one line of libtest (`test result: …`), of csi-sanity (Ginkgo), or of our own
+    /// programs (`demo: N passed, N failed`) says; other lines say nothing.
+    pub(crate) fn see(&mut self, line: &str) {
+        let line = plain(line);
+        let counted = line.contains(" passed") && line.contains(" failed") || line.contains(" Passed");
+        let summary = line.starts_with("test result: ") || line.contains(" Passed | ") || line.contains(": ");
+        if counted && summary {
+            self.passed += number_before(&line, "passed");
+            self.failed += number_before(&line, "failed");
+        }
+    }
+
+    /// Whether something ran and nothing failed.
+    pub(crate) fn is_green(self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// The line without terminal colours.
+fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(character) = rest.next() {
+        if character == '\u{1b}' {
+            rest.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// The number in front of a word, the word's first letter in either case.
+fn number_before(line: &str, word: &str) -> u64 {
+    let words: Vec<_> =
+        line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let place = words.iter().position(|part| part.eq_ignore_ascii_case(word));
+    place.and_then(|place| words.get(place.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_lines_of_every_runner_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 4.44s",
+            "\u{1b}[1mFAIL!\u{1b}[0m -- \u{1b}[32m70 Passed\u{1b}[0m | \u{1b}[91m2 Failed\u{1b}[0m | 0 Pending | 20 Skipped",
+            "demo: 12 passed, 1 failed",
+            "running 30 tests",
+            "test context::tests::a_passed_test ... ok",
+        ] {
+            tally.see(line);
+        }
+        assert_eq!(tally, Tally { passed: 112, failed: 3 });
+    }
+
+    #[test]
+    fn a_suite_that_ran_nothing_is_not_green() {
+        assert!(!Tally::default().is_green());
+        assert!(!Tally { passed: 1, failed: 1 }.is_green());
+        assert!(Tally { passed: 1, failed: 0 }.is_green());
+    }
+}
