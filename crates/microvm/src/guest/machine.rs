@@ -1,0 +1,180 @@
+//! QEMU's process for a guest, and what it needs of the host.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::console::Console;
+use super::{qemu, qmp};
+use crate::hub::Port;
+use crate::lab::{self, Shared};
+use crate::lock::lock;
+use crate::{Error, Result};
+
+/// Longest boot: ten times what it takes on two idle cores, since tests share them with compilers.
+const BOOT_DEADLINE: Duration = Duration::from_secs(90);
+
+/// What a guest is made of, decided.
+#[derive(Debug)]
+pub(super) struct Specification {
+    pub(super) name: String,
+    pub(super) number: u8,
+    pub(super) memory_mib: u32,
+    pub(super) cpus: u8,
+    pub(super) image: PathBuf,
+    pub(super) initramfs: PathBuf,
+    /// Names and bytes.
+    pub(super) disks: Vec<(String, u64)>,
+}
+
+/// A guest's directory, disks and place at the hub, and its QEMU while it runs.
+#[derive(Debug)]
+pub(super) struct Machine {
+    lab: Arc<Shared>,
+    specification: Specification,
+    directory: PathBuf,
+    console: Console,
+    port: Arc<Port>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    qemu: Child,
+    /// Where the host reaches the agent, once it is ready.
+    agent: Option<SocketAddr>,
+}
+
+impl Machine {
+    /// Makes the directory with the disks; nothing runs yet.
+    pub(super) fn new(lab: Arc<Shared>, specification: Specification) -> Result<Self> {
+        let directory = lab.directory.path().join(format!("{}-{}", specification.number, specification.name));
+        let failed = || Error::host(directory.display().to_string());
+        fs::create_dir(&directory).map_err(failed())?;
+        for (name, bytes) in &specification.disks {
+            let disk = File::create(directory.join(format!("{name}.img")));
+            disk.and_then(|file| file.set_len(*bytes)).map_err(failed())?;
+        }
+        let port = lab.hub.port(&directory.join(qemu::DATA))?;
+        let console = Console::new(&directory);
+        Ok(Self { lab, specification, directory, console, port, running: Mutex::new(None) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.specification.name
+    }
+
+    pub(super) fn address(&self) -> Ipv4Addr {
+        lab::address(self.specification.number)
+    }
+
+    pub(super) fn console(&self) -> &Console {
+        &self.console
+    }
+
+    pub(super) fn port(&self) -> &Port {
+        &self.port
+    }
+
+    pub(super) fn process_id(&self) -> Option<u32> {
+        let mut running = lock(&self.running);
+        let qemu = &mut running.as_mut()?.qemu;
+        matches!(qemu.try_wait(), Ok(None)).then(|| qemu.id())
+    }
+
+    /// Starts QEMU and waits until the agent listens.
+    pub(super) fn start(&self) -> Result<()> {
+        let mut qemu = self.lab.keeper.spawn(qemu::PROGRAM, &self.arguments(), &self.directory)?;
+        let pipes = qemu.stdout.take().zip(qemu.stderr.take());
+        // From here on the process is ended with the guest, whatever fails.
+        *lock(&self.running) = Some(Running { qemu, agent: None });
+        let (output, errors) = pipes.ok_or_else(|| self.boot_error("QEMU's output is not piped"))?;
+        let boot = self.console.record(output, errors)?;
+        boot.wait(BOOT_DEADLINE).map_err(|reason| self.boot_error(&reason))?;
+        let agent = self.agent_port()?;
+        if let Some(running) = &mut *lock(&self.running) {
+            running.agent = Some(agent);
+        }
+        Ok(())
+    }
+
+    /// Ends QEMU and waits for its end.
+    pub(super) fn stop(&self) {
+        if let Some(mut running) = lock(&self.running).take() {
+            // An error says that it has ended already.
+            let _ = running.qemu.kill();
+            let _ = running.qemu.wait();
+        }
+    }
+
+    /// A new connection to the agent.
+    pub(super) fn connect(&self) -> Result<TcpStream> {
+        let agent = lock(&self.running).as_ref().and_then(|running| running.agent);
+        let agent = agent.ok_or_else(|| Error::NotRunning(self.name().to_owned()))?;
+        let connect = || -> io::Result<TcpStream> {
+            let stream = TcpStream::connect(agent)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        connect().map_err(|source| self.agent_error("connect", source))
+    }
+
+    /// Asks QEMU's monitor.
+    pub(super) fn monitor(&self, command: &str, arguments: &Value) -> Result<Value> {
+        if self.process_id().is_none() {
+            return Err(Error::NotRunning(self.name().to_owned()));
+        }
+        qmp::ask(&self.directory.join(qemu::MONITOR), command, arguments).map_err(|error| Error::Monitor {
+            guest: self.name().to_owned(),
+            reason: format!("{command} {arguments}: {error}"),
+        })
+    }
+
+    pub(super) fn agent_error(&self, command: &str, source: io::Error) -> Error {
+        Error::Agent { guest: self.name().to_owned(), command: command.to_owned(), source }
+    }
+
+    fn agent_port(&self) -> Result<SocketAddr> {
+        let table = self.monitor("human-monitor-command", &json!({"command-line": "info usernet"}))?;
+        let port = table.as_str().and_then(qmp::forwarded_port);
+        let port = port.ok_or_else(|| self.boot_error(&format!("no forwarded port in {table}")))?;
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    fn boot_error(&self, reason: &str) -> Error {
+        Error::Boot {
+            guest: self.name().to_owned(),
+            reason: reason.to_owned(),
+            console: self.console.path().to_owned(),
+            tail: self.console.tail(),
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let disks: Vec<String> = self.specification.disks.iter().map(|(name, _)| name.clone()).collect();
+        qemu::Machine {
+            name: &self.specification.name,
+            number: self.specification.number,
+            memory_mib: self.specification.memory_mib,
+            cpus: self.specification.cpus,
+            image: &self.specification.image,
+            initramfs: &self.specification.initramfs,
+            disks: &disks,
+            address: self.address(),
+        }
+        .arguments()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.stop();
+        self.lab.hub.remove(&self.port, &self.directory.join(qemu::DATA));
+    }
+}

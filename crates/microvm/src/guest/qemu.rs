@@ -1,0 +1,93 @@
+//! QEMU's command line, by testbed.md.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use crate::wire::AGENT_PORT;
+
+/// The program.
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The monitor's socket in the guest's directory.
+pub(crate) const MONITOR: &str = "qmp.sock";
+
+/// The data link's socket in the guest's directory.
+pub(crate) const DATA: &str = "data.sock";
+
+/// Emulation on all cores: `/dev/kvm` where this was made cannot run these kernels. Without a bound QEMU's
+/// translations take more memory than the guest.
+const ACCELERATOR: &str = "tcg,thread=multi,tb-size=256";
+
+/// All that QEMU emulates, but five-level page tables: these cost and bring nothing.
+const CPU: &str = "max,la57=off";
+
+/// A quick boot, a console, and an end of QEMU when the kernel panics.
+const KERNEL_OPTIONS: &str =
+    "console=ttyS0 quiet mitigations=off nokaslr audit=0 tsc=reliable panic=-1 random.trust_cpu=on";
+
+/// What a guest is made of.
+pub(crate) struct Machine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) number: u8,
+    pub(crate) memory_mib: u32,
+    pub(crate) cpus: u8,
+    pub(crate) image: &'a Path,
+    pub(crate) initramfs: &'a Path,
+    /// Names of the disks, in the order of `/dev/vda`, `/dev/vdb`, …
+    pub(crate) disks: &'a [String],
+    pub(crate) address: Ipv4Addr,
+}
+
+impl Machine<'_> {
+    /// The arguments; files and sockets are relative to the guest's directory.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> =
+            ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"].map(str::to_owned).into();
+        let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+        option("-name", self.name.to_owned());
+        option("-accel", ACCELERATOR.to_owned());
+        option("-machine", "q35,graphics=off,usb=off".to_owned());
+        option("-cpu", CPU.to_owned());
+        option("-smp", self.cpus.to_string());
+        option("-m", self.memory_mib.to_string());
+        option("-serial", "stdio".to_owned());
+        option("-qmp", format!("unix:{MONITOR},server=on,wait=off"));
+        option("-kernel", self.image.display().to_string());
+        option("-initrd", self.initramfs.display().to_string());
+        option(
+            "-append",
+            format!("{KERNEL_OPTIONS} microvm.name={} microvm.address={}/24", self.name, self.address),
+        );
+        self.network(&mut option);
+        self.storage(&mut option);
+        arguments
+    }
+
+    /// The data link leads to the hub; the management link leads to the agent and nowhere else.
+    fn network(&self, option: &mut impl FnMut(&str, String)) {
+        option("-netdev", format!("stream,id=data,server=off,addr.type=unix,addr.path={DATA}"));
+        option(
+            "-netdev",
+            format!(
+                "user,id=management,restrict=on,ipv6=off,net=10.78.0.0/24,\
+                 hostfwd=tcp:127.0.0.1:0-10.78.0.15:{AGENT_PORT}"
+            ),
+        );
+        for (link, bus) in [("data", 77), ("management", 78)] {
+            let address = format!("52:54:00:{bus}:00:{:02x}", self.number);
+            // Without an option ROM the firmware does not try to boot from the network.
+            option("-device", format!("virtio-net-pci,netdev={link},mac={address},romfile="));
+        }
+    }
+
+    /// A write that the guest was told is done is in the host's page cache, and survives QEMU's end.
+    fn storage(&self, option: &mut impl FnMut(&str, String)) {
+        for disk in self.disks {
+            option(
+                "-drive",
+                format!("id={disk},file={disk}.img,format=raw,if=none,cache=unsafe,discard=unmap"),
+            );
+            option("-device", format!("virtio-blk-pci,drive={disk},serial={disk}"));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The guests' root file system: busybox, the kernel's modules, the file systems' tools and our binaries.
+//!
+//! In two parts, which Linux unpacks one after the other: a base per kernel, kept in the cache, and what a
+//! test adds, which changes with every build and so lives no longer than its lab.
+
+mod base;
+mod cpio;
+mod libraries;
+mod modules;
+mod tree;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::kernel::Unpacked;
+use crate::provision::{Cache, publish};
+use crate::{Error, Result};
+pub(crate) use tree::{Node, Tree};
+
+/// The base of a kernel's guests, from the cache if what it is made of has not changed.
+pub(crate) fn base(cache: &Cache, kernel: &Unpacked) -> Result<PathBuf> {
+    let tree = base::tree(kernel)?;
+    let place = cache.directory("initramfs")?.join(format!("{}-{}.cpio", kernel.release, tree.digest()?));
+    let _lock = cache.lock("initramfs")?;
+    if !place.exists() {
+        let making = place.with_extension("new");
+        write(&making, |file| tree.write(file))?;
+        publish(&making, &place)?;
+    }
+    Ok(place)
+}
+
+/// Adds a host's binary with its shared libraries to a tree.
+pub(crate) fn add_binary(tree: &mut Tree, from: &Path, to: &str) -> Result<()> {
+    for library in libraries::of(from)? {
+        tree.insert(&library.clone(), Node::Copy { from: library.into() });
+    }
+    tree.insert(to, Node::Copy { from: from.to_owned() });
+    Ok(())
+}
+
+/// The base and what a test adds in one file of the directory; the same additions give the same file.
+pub(crate) fn complete(base: &Path, additions: &Tree, directory: &Path) -> Result<PathBuf> {
+    let place = directory.join(format!("{}-{}.cpio", stem(base), additions.digest()?));
+    if place.exists() {
+        return Ok(place);
+    }
+    write(&place, |file| {
+        let mut base = File::open(base).map_err(Error::host(base.display().to_string()))?;
+        io::copy(&mut base, file).map_err(Error::host(place.display().to_string()))?;
+        additions.write(file)
+    })?;
+    Ok(place)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn write(path: &Path, content: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::host(path.display().to_string()))?;
+    content(&mut file).inspect_err(|_| {
+        // Half a file must not be taken for a whole one.
+        let _ = fs::remove_file(path);
+    })
+}
+
+/// Buffers a file: an archive is written in small pieces.
+fn buffered<T>(
+    file: &mut File,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let value = write(&mut writer)?;
+    writer.flush()?;
+    Ok(value)
+}
