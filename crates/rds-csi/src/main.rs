@@ -1,3 +1,29 @@
 //! The driver: wiring, configuration, telemetry and main.
+//!
+//! `rds-csi controller` talks to the device and to no node; `rds-csi node` to its kernel and to
+//! no device. Nothing here decides anything about volumes.
 
-fn main() {}
+mod arguments;
+mod controller;
+mod device;
+mod failure;
+mod http;
+mod identity;
+mod node;
+mod plugin;
+mod prober;
+mod runtime;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Role};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().role {
+        Role::Controller(arguments) => controller::run(*arguments),
+        Role::Node(arguments) => node::run(*arguments),
+    };
+    ended.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}

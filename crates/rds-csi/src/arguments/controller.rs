@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use clap::Args;
+use volume::{BasePath, ClusterId, DataAddress, Fencing, NqnPrefix};
+
+use super::device::DeviceArguments;
+use super::device_facts::DeviceFact;
+use super::plugin::PluginArguments;
+use super::telemetry::TelemetryArguments;
+use super::values::{FENCING_VALUES, bytes, duration, fencing};
+
+/// `rds-csi controller`.
+#[derive(Debug, Args)]
+pub(crate) struct ControllerArguments {
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArguments,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) volumes: VolumeArguments,
+    #[command(flatten)]
+    pub(crate) fence: FenceArguments,
+}
+
+/// What volumes are made of.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Volumes")]
+pub(crate) struct VolumeArguments {
+    /// This cluster's id, which marks its volumes on the device; never change it
+    #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_parser = ClusterId::parse, value_name = "ID")]
+    pub(crate) cluster_id: ClusterId,
+
+    /// Directory on the device for images, /pool/dir; repeatable, the first is the default
+    #[arg(long = "base-path", env = "RDS_CSI_BASE_PATH", value_parser = BasePath::parse, value_delimiter = ',',
+          required = true, value_name = "PATH")]
+    pub(crate) base_paths: Vec<BasePath>,
+
+    /// Where nodes reach the device by NVMe/TCP, host[:port]
+    #[arg(long, env = "RDS_CSI_NVME_ADDRESS", value_parser = DataAddress::parse, value_name = "HOST[:PORT]")]
+    pub(crate) nvme_address: DataAddress,
+
+    /// What the NQN of every volume begins with
+    #[arg(long, env = "RDS_CSI_NQN_PREFIX", value_parser = NqnPrefix::parse,
+          default_value = "nqn.2000-02.com.mikrotik", value_name = "NQN")]
+    pub(crate) nqn_prefix: NqnPrefix,
+
+    /// Largest volume that is made: bytes, or with Ki, Mi, Gi, Ti
+    #[arg(long, env = "RDS_CSI_MAX_VOLUME_SIZE", value_parser = bytes, default_value = "16Ti", value_name = "SIZE")]
+    pub(crate) max_volume_size: u64,
+}
+
+/// How a detached node is kept out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fencing")]
+pub(crate) struct FenceArguments {
+    /// How a detached volume is kept from its old node
+    #[arg(long, env = "RDS_CSI_FENCING", value_parser = fencing, default_value = "generation",
+          value_name = FENCING_VALUES)]
+    pub(crate) fencing: Fencing,
+
+    /// Wait after an unproven detach, before the next node gets the volume
+    #[arg(long, env = "RDS_CSI_FENCE_SETTLE", value_parser = duration, default_value = "5s", value_name = "TIME")]
+    pub(crate) fence_settle: Duration,
+
+    /// What is known of this device, name=value; repeatable: unexport=drains, order=fifo, allow-list=comma
+    #[arg(long = "device", env = "RDS_CSI_DEVICE", value_delimiter = ',', value_name = "NAME=VALUE")]
+    pub(crate) device_facts: Vec<DeviceFact>,
+}

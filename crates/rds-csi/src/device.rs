@@ -1,0 +1,44 @@
+//! The client of the device, from its flags.
+
+use anyhow::{bail, ensure};
+use routeros::{Client, RestConfig, RestTransport, Trust};
+
+use crate::arguments::device::{DeviceArguments, TrustArguments};
+
+/// The device that this controller manages.
+pub(crate) struct Device {
+    /// Its management address, as metrics and logs name it.
+    pub(crate) address: String,
+    pub(crate) client: Client<RestTransport>,
+}
+
+/// Makes the client; nothing is sent yet, but the files are read, so that what is wrong with them
+/// is said at once.
+pub(crate) fn open(arguments: DeviceArguments) -> anyhow::Result<Device> {
+    let DeviceArguments { address, user_file, password_file, trust, max_in_flight } = arguments;
+    let trust = trust_of(trust)?;
+    ensure!(
+        address.is_tls() || trust == Trust::Insecure,
+        "--address {address} would send the password in clear; use https://, or --tls-insecure to accept that"
+    );
+    let shown = address.to_string();
+    let in_flight = usize::from(max_in_flight);
+    let transport = RestTransport::new(RestConfig { address, trust, user_file, password_file, in_flight })?;
+    Ok(Device { address: shown, client: Client::new(transport) })
+}
+
+fn trust_of(arguments: TrustArguments) -> anyhow::Result<Trust> {
+    match arguments {
+        TrustArguments { ca_file: Some(file), tls_fingerprint: None, tls_insecure: false } => {
+            Ok(Trust::CaFile(file))
+        }
+        TrustArguments { ca_file: None, tls_fingerprint: Some(pin), tls_insecure: false } => {
+            Ok(Trust::Pinned(pin))
+        }
+        TrustArguments { ca_file: None, tls_fingerprint: None, tls_insecure: true } => Ok(Trust::Insecure),
+        _ => bail!(
+            "how the device's certificate is checked must be said once: \
+             give exactly one of --ca-file, --tls-fingerprint and --tls-insecure"
+        ),
+    }
+}

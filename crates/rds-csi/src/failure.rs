@@ -1,0 +1,53 @@
+//! How the process ends when it does not end well.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Why the process ends, and with which exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It could not start as configured; 2, as for a usage error. Restarting does not help.
+    Setup(anyhow::Error),
+    /// It broke while it served; 1.
+    Serving(anyhow::Error),
+}
+
+impl Failure {
+    /// One line on stderr, and the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (error, code) = match self {
+            Self::Setup(error) => (error, 2),
+            Self::Serving(error) => (error, 1),
+        };
+        // Not by tracing: where the setup failed there may be no subscriber yet.
+        eprintln!("rds-csi: {}", one_line(error.as_ref()));
+        ExitCode::from(code)
+    }
+}
+
+/// An error with its causes, in one line; a cause that was already quoted is not repeated.
+pub(crate) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, ": {text}");
+        }
+        cause = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn an_error_is_one_line_without_repetition() {
+        let error = anyhow!("refused").context("file /x: refused").context("cannot start");
+        assert_eq!(one_line(error.as_ref()), "cannot start: file /x: refused");
+    }
+}

@@ -1,0 +1,70 @@
+//! `/metrics`, `/livez` and `/readyz`, answered from memory.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use csi_server::{Readiness, ReadyState};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+/// What prometheus-client's text encoder writes.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A listener that nothing was answered on yet.
+pub(crate) struct Http {
+    listener: TcpListener,
+}
+
+#[derive(Clone)]
+struct Shown {
+    registry: Arc<Registry>,
+    readiness: Readiness,
+}
+
+impl Http {
+    /// Listens on `address`.
+    pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await;
+        let listener =
+            listener.with_context(|| format!("--metrics-address {address} cannot be listened on"))?;
+        tracing::info!(address = %listener.local_addr()?, "metrics and health are served");
+        Ok(Self { listener })
+    }
+
+    /// Answers for as long as it is polled.
+    pub(crate) async fn serve(self, registry: Registry, readiness: Readiness) {
+        let shown = Shown { registry: Arc::new(registry), readiness };
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .with_state(shown);
+        if let Err(error) = axum::serve(self.listener, router).await {
+            tracing::error!(%error, "metrics and health are served no longer");
+        }
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    let mut body = String::new();
+    match text::encode(&mut body, &shown.registry) {
+        Ok(()) => Ok(([(header::CONTENT_TYPE, OPENMETRICS)], body)),
+        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+/// Ready as soon as CSI is served, whatever the device does: otherwise rollouts and disruption
+/// budgets would hang on an outage (attachments.md, Leadership). The text says how the device is.
+async fn readyz(State(shown): State<Shown>) -> String {
+    match shown.readiness.state() {
+        ReadyState::Ready => "ok\n".into(),
+        ReadyState::NotReady(reason) => format!("ok, but volumes cannot be served: {reason}\n"),
+    }
+}

@@ -1,0 +1,53 @@
+//! What both roles do to be a CSI plugin: sockets, metrics, serving, stopping.
+
+use csi_server::{BoundEndpoint, CallLayer, CallMetrics, Readiness, STOP_GRACE};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::arguments::plugin::PluginArguments;
+use crate::arguments::values::ListenAddress;
+use crate::failure::Failure;
+use crate::http::Http;
+
+/// A plugin whose sockets are open.
+pub(crate) struct Plugin {
+    bound: BoundEndpoint,
+    http: Option<Http>,
+    calls: CallLayer,
+    registry: Registry,
+}
+
+impl Plugin {
+    /// Opens the sockets and adds the metric of calls to `registry`.
+    pub(crate) async fn open(arguments: PluginArguments, mut registry: Registry) -> Result<Self, Failure> {
+        let PluginArguments { endpoint, driver_name, metrics_address } = arguments;
+        let calls = CallLayer::new(CallMetrics::register(driver_name.to_string(), &mut registry));
+        let http = match metrics_address {
+            ListenAddress::Off => None,
+            ListenAddress::At(address) => Some(Http::bind(address).await.map_err(Failure::Setup)?),
+        };
+        let bound = endpoint.bind().await.map_err(|error| Failure::Setup(error.into()))?;
+        tracing::info!(%endpoint, version = env!("CARGO_PKG_VERSION"), "CSI is served");
+        Ok(Self { bound, http, calls, registry })
+    }
+
+    /// Serves until `stop`, then finishes what runs.
+    pub(crate) async fn serve(
+        self,
+        routes: Routes,
+        readiness: Readiness,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let Self { bound, http, calls, registry } = self;
+        let http = tokio::spawn(async move {
+            if let Some(http) = http {
+                http.serve(registry, readiness).await;
+            }
+        });
+        let served = csi_server::serve(bound, routes, calls, stop.cancelled_owned(), STOP_GRACE).await;
+        // Health and metrics are answered to the end of the last call.
+        http.abort();
+        served.map_err(|error| Failure::Serving(error.into()))
+    }
+}
