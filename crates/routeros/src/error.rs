@@ -147,6 +147,13 @@ impl Error {
         self.0.device_text.as_deref()
     }
 
+    /// The error and its causes in one line, for where no chain can be shown.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        causes.fold(self.to_string(), |line, cause| format!("{line}: {cause}"))
+    }
+
     /// Whether the device refused a PATCH or DELETE without saying why.
     pub(crate) fn hides_its_reason(&self) -> bool {
         self.device_text().is_some_and(|text| text.contains(HIDDEN_REASON))

@@ -109,12 +109,12 @@ impl RestTransport {
         let mut fresh_connection = false;
         loop {
             let request = request::build(call, &self.address, &authorization)?;
-            let (connection, reused) = self.connection(fresh_connection, deadline).await?;
+            let (connection, reused) = self.connection(call, fresh_connection, deadline).await?;
             let exchanged = timeout_at(deadline, exchange::exchange(connection, request, call, each)).await;
             // Past the deadline the future is dropped, and with it the connection: that is the abort.
             match exchanged.unwrap_or_else(|_| Err(Fault::Ended(late(call)))) {
                 Ok(Answered { connection, result }) => {
-                    self.pool.give_back(connection).await;
+                    self.pool.give_back(connection, reused).await;
                     let refused = matches!(&result, Err(error) if error.kind() == ErrorKind::Authentication);
                     // The password may have been changed on the device and in the file while we were on our way.
                     let now = if refused && !fresh_credentials {
@@ -148,8 +148,13 @@ impl RestTransport {
         permit.map_err(|_| Error::new(ErrorKind::Unreachable, "the transport is closed"))
     }
 
-    async fn connection(&self, fresh: bool, deadline: Instant) -> Result<(Connection, bool), Error> {
-        let idle = if fresh { None } else { self.pool.take().await };
+    async fn connection(
+        &self,
+        call: &Call<'_>,
+        fresh: bool,
+        deadline: Instant,
+    ) -> Result<(Connection, bool), Error> {
+        let idle = if fresh { None } else { self.pool.take(call.is_read()).await };
         let (connection, reused) = match idle {
             Some(connection) => (connection, true),
             None => (self.connect(deadline).await?, false),

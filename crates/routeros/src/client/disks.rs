@@ -31,6 +31,15 @@ impl<T: Transport> Client<T> {
         self.row_by_id(id, self.deadline()).await?.as_ref().map(DiskRow::try_from).transpose()
     }
 
+    /// The disk whose file system RouterOS has mounted at a path, such as `raid10`: the pool under `/raid10/…`.
+    ///
+    /// # Errors
+    /// As [`Client::disk_by_slot`].
+    pub async fn disk_by_mount_point(&self, path: &str) -> Result<Option<DiskRow>, Error> {
+        let path = normalised_path(path);
+        only(self.disks_where("mount-point", path, self.deadline()).await?, "mount-point", path)
+    }
+
     /// The disks backed by a file, however the path's leading slash is written: two requests, since a filter
     /// compares exactly and a row that is overlooked would make its file look unused.
     ///

@@ -26,48 +26,59 @@ pub(super) struct Pool {
 
 struct State {
     idle: Vec<(Connection, Instant)>,
+    /// Whether a connection was seen to outlive an answer. Until then writes do not rely on it: a read that
+    /// meets a closing connection is read again, a write has an unknown outcome.
+    device_keeps: bool,
     distrusted_until: Option<Instant>,
 }
 
 impl Pool {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::new(State { idle: Vec::new(), distrusted_until: None }) }
+        let state = State { idle: Vec::new(), device_keeps: false, distrusted_until: None };
+        Self { capacity, state: Mutex::new(state) }
     }
 
-    /// An idle connection that is still open.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    /// An idle connection that is still open, if there is one that this request may rely on.
+    pub(super) async fn take(&self, is_read: bool) -> Option<Connection> {
         loop {
             let (mut connection, since) = self.lock().idle.pop()?;
             let idle = since.elapsed();
             if idle > IDLE_LIMIT {
                 continue;
             }
-            if connection.is_open().await {
+            let early = idle < CLOSED_PER_ANSWER;
+            if !connection.is_open().await {
+                if early {
+                    self.distrust();
+                }
+                continue;
+            }
+            let mut state = self.lock();
+            state.device_keeps |= !early;
+            if is_read || state.device_keeps {
                 return Some(connection);
             }
-            if idle < CLOSED_PER_ANSWER {
-                self.distrust();
-            }
+            state.idle.push((connection, since));
+            return None;
         }
     }
 
-    /// Keeps a connection that has served, if it can serve again.
-    pub(super) async fn give_back(&self, mut connection: Connection) {
-        if !connection.is_open().await {
-            return;
-        }
+    /// Keeps a connection that has served, if it can serve again; `again` is one that had served before.
+    pub(super) async fn give_back(&self, mut connection: Connection, again: bool) {
+        let open = connection.is_open().await;
         let mut state = self.lock();
+        state.device_keeps |= again;
         let now = Instant::now();
-        if state.idle.len() < self.capacity && state.distrusted_until.is_none_or(|until| until <= now) {
+        let trusted = state.distrusted_until.is_none_or(|until| until <= now);
+        if open && trusted && state.idle.len() < self.capacity {
             state.idle.push((connection, now));
         }
     }
 
     /// Drops what is kept, and keeps nothing for a while.
     pub(super) fn distrust(&self) {
-        let mut state = self.lock();
-        state.idle.clear();
-        state.distrusted_until = Some(Instant::now() + DISTRUST);
+        let distrusted_until = Some(Instant::now() + DISTRUST);
+        *self.lock() = State { idle: Vec::new(), device_keeps: false, distrusted_until };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
