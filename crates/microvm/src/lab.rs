@@ -57,7 +57,6 @@ impl Lab {
     ///
     /// # Panics
     /// With more than 200 guests: a lab is small.
-    #[must_use]
     pub fn guest(&self, name: &str) -> GuestBuilder {
         let number = self.shared.guests.fetch_add(1, Ordering::SeqCst) + 1;
         assert!(number <= 200, "a lab has at most 200 guests");
@@ -69,15 +68,23 @@ impl Lab {
     /// # Errors
     /// The first guest's that did not boot; the others are ended.
     pub fn boot<const N: usize>(&self, guests: [GuestBuilder; N]) -> Result<[Guest; N]> {
-        let booted: Vec<Result<Guest>> = thread::scope(|scope| {
-            let boots = guests.map(|guest| scope.spawn(move || guest.boot()));
+        let booted = self.boot_all(guests.into())?;
+        Ok(booted.try_into().unwrap_or_else(|_| unreachable!("as many guests as builders")))
+    }
+
+    /// As [`Self::boot`], for a number of guests that is known at run time only.
+    ///
+    /// # Errors
+    /// As [`Self::boot`].
+    pub fn boot_all(&self, guests: Vec<GuestBuilder>) -> Result<Vec<Guest>> {
+        thread::scope(|scope| {
+            let boots: Vec<_> = guests.into_iter().map(|guest| scope.spawn(move || guest.boot())).collect();
             let join = |boot: thread::ScopedJoinHandle<'_, Result<Guest>>| {
                 boot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            boots.into_iter().map(join).collect()
-        });
-        let booted: Vec<Guest> = booted.into_iter().collect::<Result<_>>()?;
-        Ok(booted.try_into().unwrap_or_else(|_| unreachable!("as many guests as builders")))
+            let booted: Vec<Result<Guest>> = boots.into_iter().map(join).collect();
+            booted.into_iter().collect()
+        })
     }
 }
 

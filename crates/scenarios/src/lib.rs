@@ -1,0 +1,23 @@
+//! The whole system from outside: an RDS guest, node guests and a controller, driven over CSI as
+//! Kubernetes would.
+//!
+//! [`System`] boots them; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
+//! The demo, the benchmark, csi-sanity's run and the tests in guests are made of these.
+
+mod binaries;
+mod controller;
+mod csi;
+mod node;
+mod rds;
+mod shape;
+mod steps;
+mod system;
+
+pub use binaries::binary;
+pub use controller::{CLUSTER_ID, Controller};
+pub use csi::{Attached, Csi, Made};
+pub use node::Node;
+pub use rds::Rds;
+pub use shape::Shape;
+pub use steps::Steps;
+pub use system::{Options, System};

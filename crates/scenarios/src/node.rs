@@ -1,0 +1,139 @@
+//! A node: a guest that runs `rds-csi node` as it ships, and a kubelet in small.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use microvm::{Background, Forward, Guest, GuestBuilder, Lab};
+
+use crate::{Attached, Csi, Made, binary};
+
+const SOCKET: &str = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
+/// As for the simulator: seconds on a slow machine.
+const START: Duration = Duration::from_secs(30);
+
+/// A node guest.
+#[derive(Debug)]
+pub struct Node {
+    /// The guest.
+    pub guest: Guest,
+    /// The driver's socket.
+    pub csi: Csi,
+    _forward: Forward,
+    driver: Mutex<Option<Background>>,
+}
+
+impl Node {
+    /// The guest, to be booted with the others.
+    ///
+    /// # Errors
+    /// Where the driver was not built.
+    pub(crate) fn guest(lab: &Lab, name: &str) -> Result<GuestBuilder> {
+        Ok(lab.guest(name).binary(binary("rds-csi")?, "/usr/bin/rds-csi").disk("kubelet", 64 * microvm::MIB))
+    }
+
+    /// Starts the driver in a booted guest. Its records lie on the guest's disk, so they outlive a reboot.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub(crate) fn start(guest: Guest) -> Result<Self> {
+        guest.sh("mkfs.ext4 -q /dev/vda")?;
+        let forward = guest.forward_unix(SOCKET)?;
+        let csi = Csi::port(forward.address().port());
+        let node = Self { guest, csi, _forward: forward, driver: Mutex::default() };
+        node.start_driver()?;
+        Ok(node)
+    }
+
+    /// Starts the driver, again after [`Node::kill_driver`] or a reboot.
+    ///
+    /// # Errors
+    /// Where it does not say that it serves.
+    pub fn start_driver(&self) -> Result<()> {
+        self.guest.sh(
+            "mkdir -p /var/lib/kubelet && { mountpoint -q /var/lib/kubelet || mount -t ext4 /dev/vda /var/lib/kubelet; } \
+             && mkdir -p /var/lib/kubelet/plugins/rds.csi.srvlab.io",
+        )?;
+        let name = self.guest.name();
+        let driver = self.guest.spawn(&format!(
+            "exec rds-csi node --endpoint unix://{SOCKET} --node-name {name} --metrics-address 127.0.0.1:9809 2>&1"
+        ))?;
+        driver.wait_for_stdout("serving", START).with_context(|| self.guest.console_tail())?;
+        *self.lock() = Some(driver);
+        Ok(())
+    }
+
+    /// SIGKILLs the driver: what it did to the kernel stays.
+    pub fn kill_driver(&self) {
+        self.lock().take();
+    }
+
+    /// What the driver has logged since it was started.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = self.lock().as_ref().map(Background::stdout).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Cuts the guest's power, boots it again with its disk, and starts the driver.
+    ///
+    /// # Errors
+    /// Where either does not come up.
+    pub fn reboot(&self) -> Result<()> {
+        self.kill_driver();
+        self.guest.boot_again()?;
+        self.start_driver()
+    }
+
+    /// Where kubelet would stage a volume.
+    #[must_use]
+    pub fn staging(made: &Made) -> String {
+        format!(
+            "/var/lib/kubelet/plugins/kubernetes.io/csi/rds.csi.srvlab.io/{}/globalmount",
+            made.volume.volume_id
+        )
+    }
+
+    /// Where a pod would see a volume.
+    #[must_use]
+    pub fn target(made: &Made) -> String {
+        format!("/var/lib/kubelet/pods/pod/volumes/{}/mount", made.volume.volume_id)
+    }
+
+    /// What kubelet does for a pod's volume: directories, NodeStageVolume, NodePublishVolume. Answers the
+    /// target path.
+    ///
+    /// # Errors
+    /// The driver's status, or the guest's failure.
+    pub fn mount(&self, made: &Made, attached: &Attached) -> Result<String> {
+        let (staging, target) = (Self::staging(made), Self::target(made));
+        let parent = target.rsplit_once('/').map_or("/", |(parent, _)| parent);
+        self.guest.sh(&format!("mkdir -p {staging} {parent}"))?;
+        self.csi.stage(made, attached, &staging)?;
+        self.csi.publish(made, attached, &staging, &target)?;
+        Ok(target)
+    }
+
+    /// What kubelet does when the pod is gone: NodeUnpublishVolume, NodeUnstageVolume.
+    ///
+    /// # Errors
+    /// The driver's status.
+    pub fn unmount(&self, made: &Made) -> Result<()> {
+        self.csi.unpublish(made, &Self::target(made))?;
+        self.csi.unstage(made, &Self::staging(made))?;
+        Ok(())
+    }
+
+    /// NVMe subsystems that the kernel has, by NQN.
+    ///
+    /// # Errors
+    /// Where the guest does not answer.
+    pub fn subsystems(&self) -> Result<Vec<String>> {
+        let list = self.guest.sh("cat /sys/class/nvme-subsystem/*/subsysnqn 2>/dev/null; true")?;
+        Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Background>> {
+        self.driver.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,136 @@
+//! The RDS: a guest whose kernel is the NVMe/TCP target, with the simulator as its RouterOS.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use microvm::{Background, Forward, GIB, Guest, GuestBuilder, Lab};
+
+use crate::binary;
+
+/// The user that the driver logs in as.
+pub(crate) const USER: &str = "rds-csi";
+/// Its password, in this test only.
+pub(crate) const PASSWORD: &str = "a-password-of-tests";
+/// Where the simulator's TLS port is in the guest.
+const HTTPS_PORT: u16 = 443;
+/// Where its control port is.
+const CONTROL_PORT: u16 = 8444;
+/// Where the pool is mounted in the guest, and what RouterOS calls it.
+const POOL: &str = "/pool";
+/// Every guest is emulated: the simulator's start took 1 s at most, a slow machine gets ten times that.
+const START: Duration = Duration::from_secs(30);
+
+/// The RDS guest.
+#[derive(Debug)]
+pub struct Rds {
+    /// The guest.
+    pub guest: Guest,
+    https: Forward,
+    control: Forward,
+    arguments: String,
+    simulator: Mutex<Option<Background>>,
+}
+
+impl Rds {
+    /// The guest, to be booted with the others.
+    ///
+    /// # Errors
+    /// Where the simulator was not built.
+    pub(crate) fn guest(lab: &Lab) -> Result<GuestBuilder> {
+        let simulator = binary("rds-sim")?;
+        let password = format!("{USER}:{PASSWORD}\n");
+        Ok(lab.guest("rds").disk("pool", 8 * GIB).binary(simulator, "/usr/bin/rds-sim").file(
+            "/etc/rds-sim/users",
+            0o600,
+            password,
+        ))
+    }
+
+    /// Makes the pool and starts the simulator; `arguments` are appended to its own.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub(crate) fn start(guest: Guest, arguments: &str) -> Result<Self> {
+        guest.sh(
+            "mkfs.xfs -q -f /dev/vda && mkdir -p /pool && modprobe -q xfs; mount -t xfs /dev/vda /pool",
+        )?;
+        let (https, control) = (guest.forward_tcp(HTTPS_PORT)?, guest.forward_tcp(CONTROL_PORT)?);
+        let rds =
+            Self { guest, https, control, arguments: arguments.to_owned(), simulator: Mutex::default() };
+        rds.start_simulator()?;
+        Ok(rds)
+    }
+
+    /// Starts the simulator, again after [`Rds::stop_simulator`] or a reboot.
+    ///
+    /// # Errors
+    /// Where it does not say that it is ready.
+    pub fn start_simulator(&self) -> Result<()> {
+        let address = self.guest.address();
+        let line = format!(
+            "exec rds-sim --https 0.0.0.0:{HTTPS_PORT} --control 127.0.0.1:{CONTROL_PORT} --state {POOL}/.rds-sim \
+             --users-file /etc/rds-sim/users --pool raid10={POOL} --data-plane nvmet --data-address {address} {}",
+            self.arguments
+        );
+        let simulator = self.guest.spawn(&line)?;
+        simulator.wait_for_stdout("\"ready\"", START).with_context(|| self.guest.console_tail())?;
+        *self.lock() = Some(simulator);
+        Ok(())
+    }
+
+    /// Kills the simulator: its exports stay with the kernel, its state in its directory.
+    pub fn stop_simulator(&self) {
+        self.lock().take();
+    }
+
+    /// The management address, on this machine's loopback.
+    #[must_use]
+    pub fn management(&self) -> String {
+        format!("https://localhost:{}", self.https.address().port())
+    }
+
+    /// The control port for faults, on this machine's loopback.
+    #[must_use]
+    pub fn control(&self) -> std::net::SocketAddr {
+        self.control.address()
+    }
+
+    /// The data address for volumes.
+    #[must_use]
+    pub fn data_address(&self) -> String {
+        format!("{}:4420", self.guest.address())
+    }
+
+    /// Writes the device's certificate to a file of this machine.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn save_certificate(&self, path: &Path) -> Result<()> {
+        let certificate = self.guest.read_file(&format!("{POOL}/.rds-sim/certificate.pem"))?;
+        std::fs::write(path, certificate).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Images on the pool, by name.
+    ///
+    /// # Errors
+    /// Where the guest does not answer.
+    pub fn images(&self) -> Result<Vec<String>> {
+        let list = self.guest.sh(&format!("find {POOL} -name '*.img'"))?;
+        Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    /// NQNs that the kernel exports on a port.
+    ///
+    /// # Errors
+    /// Where the guest does not answer.
+    pub fn exports(&self) -> Result<Vec<String>> {
+        let list = self.guest.sh("ls /sys/kernel/config/nvmet/ports/*/subsystems/ 2>/dev/null; true")?;
+        Ok(list.lines().filter(|line| line.starts_with("nqn.")).map(str::to_owned).collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Background>> {
+        self.simulator.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,93 @@
+//! The whole system: an RDS, nodes, and a controller.
+
+use anyhow::{Context, Result};
+use microvm::{Kernel, Lab};
+use tempfile::TempDir;
+
+use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape};
+
+/// What may differ from one system to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Further arguments of `rds-sim`.
+    pub simulator: String,
+    /// Further arguments of `rds-csi controller`.
+    pub controller: Vec<String>,
+}
+
+/// A running system. Dropping it ends everything.
+#[derive(Debug)]
+pub struct System {
+    /// The controller.
+    pub controller: Controller,
+    /// The nodes, in the order of their names.
+    pub nodes: Vec<Node>,
+    /// The device.
+    pub rds: Rds,
+    _folder: TempDir,
+}
+
+impl System {
+    /// Boots an RDS and nodes of these names, all at once, and starts what runs in them.
+    ///
+    /// # Errors
+    /// Where a guest does not boot or a program does not come up.
+    pub fn boot(kernel: Kernel, nodes: &[&str], options: &Options) -> Result<Self> {
+        let lab = Lab::new(kernel)?;
+        let mut builders = vec![Rds::guest(&lab)?];
+        for name in nodes {
+            builders.push(Node::guest(&lab, name)?);
+        }
+        let mut guests = lab.boot_all(builders)?.into_iter();
+        let rds = Rds::start(guests.next().context("a guest a builder")?, &options.simulator)?;
+        let nodes = guests.map(Node::start).collect::<Result<Vec<_>>>()?;
+        let folder = tempfile::tempdir()?;
+        let certificate = folder.path().join("device.pem");
+        rds.save_certificate(&certificate)?;
+        let controller =
+            Controller::start(&rds.management(), &certificate, &rds.data_address(), &options.controller)?;
+        Ok(Self { controller, nodes, rds, _folder: folder })
+    }
+
+    /// The controller's socket.
+    #[must_use]
+    pub fn csi(&self) -> &Csi {
+        &self.controller.csi
+    }
+
+    /// The node of that name.
+    ///
+    /// # Panics
+    /// Where the system was booted without it.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &Node {
+        self.nodes.iter().find(|node| node.guest.name() == name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    /// Makes a volume.
+    ///
+    /// # Errors
+    /// The controller's status.
+    pub fn create(&self, name: &str, bytes: u64, shape: &Shape) -> Result<Made> {
+        Ok(self.csi().create(name, bytes.try_into()?, shape)?)
+    }
+
+    /// Attaches a volume to a node and mounts it there; answers the attachment and the pod's path.
+    ///
+    /// # Errors
+    /// The status of either side.
+    pub fn start_pod(&self, made: &Made, node: &str) -> Result<(Attached, String)> {
+        let attached = self.csi().attach(made, node)?;
+        let target = self.node(node).mount(made, &attached)?;
+        Ok((attached, target))
+    }
+
+    /// Unmounts a volume on a node and detaches it.
+    ///
+    /// # Errors
+    /// The status of either side.
+    pub fn end_pod(&self, made: &Made, node: &str) -> Result<()> {
+        self.node(node).unmount(made)?;
+        Ok(self.csi().detach(made, node)?)
+    }
+}

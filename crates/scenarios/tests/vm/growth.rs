@@ -1,0 +1,38 @@
+//! Growth under a running pod, and what a reboot makes of it.
+
+use microvm::{Kernel, MIB};
+use scenarios::{Node, Options, Shape};
+
+use super::{boot, on_each_kernel};
+
+on_each_kernel!(a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot);
+
+fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kernel) {
+    let system = boot(kernel, &["a"], &Options::default());
+    let node = system.node("a");
+    for fs in ["ext4", "xfs"] {
+        let made = system.create(fs, 320 * MIB, &Shape::filesystem(fs)).unwrap();
+        let (attached, target) = system.start_pod(&made, "a").unwrap();
+        node.guest
+            .sh(&format!("dd if=/dev/urandom of={target}/data bs=1M count=8 conv=fsync 2>/dev/null"))
+            .unwrap();
+        let written = node.guest.sh(&format!("sha256sum < {target}/data")).unwrap();
+
+        let bytes = system.csi().grow(&made, i64::try_from(640 * MIB).unwrap()).unwrap();
+        assert_eq!(bytes, i64::try_from(640 * MIB).unwrap());
+        node.csi.grow_on_node(&made, &Node::staging(&made), &target, bytes).unwrap();
+        let grown = node.csi.stats(&made, &Node::staging(&made), &target).unwrap().usage[0].total;
+        assert!(grown > 500 * 1024 * 1024, "{fs}: {grown} bytes after growing to 640 MiB");
+
+        node.reboot().unwrap();
+        assert_eq!(
+            system.csi().attach(&made, "a").unwrap().context["nvme_nqn"],
+            attached.context["nvme_nqn"]
+        );
+        node.mount(&made, &attached).unwrap();
+        assert_eq!(node.guest.sh(&format!("sha256sum < {target}/data")).unwrap(), written, "{fs}");
+        let after = node.csi.stats(&made, &Node::staging(&made), &target).unwrap().usage[0].total;
+        assert_eq!(after, grown, "{fs}: as large as before the reboot");
+        system.end_pod(&made, "a").unwrap();
+    }
+}
