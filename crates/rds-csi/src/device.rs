@@ -1,7 +1,7 @@
 //! The client of the device, from its flags.
 
-use anyhow::{bail, ensure};
-use routeros::{Client, RestConfig, RestTransport, Trust};
+use anyhow::{Context, bail};
+use routeros::{Address, Client, PlainHttp, RestConfig, RestTransport, Trust};
 
 use crate::arguments::device::{DeviceArguments, TrustArguments};
 
@@ -17,10 +17,8 @@ pub(crate) struct Device {
 pub(crate) fn open(arguments: DeviceArguments) -> anyhow::Result<Device> {
     let DeviceArguments { address, user_file, password_file, trust, max_in_flight } = arguments;
     let trust = trust_of(trust)?;
-    ensure!(
-        address.is_tls() || trust == Trust::Insecure,
-        "--address {address} would send the password in clear; use https://, or --tls-insecure to accept that"
-    );
+    let plain = if trust == Trust::Insecure { PlainHttp::Allowed } else { PlainHttp::Refused };
+    let address = Address::parse(&address, plain).context("--address")?;
     let shown = address.to_string();
     let in_flight = usize::from(max_in_flight);
     let transport = RestTransport::new(RestConfig { address, trust, user_file, password_file, in_flight })?;

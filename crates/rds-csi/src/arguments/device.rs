@@ -1,17 +1,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use routeros::{Address, Fingerprint, RestConfig};
-
-use super::values::management_address;
+use routeros::{Fingerprint, RestConfig};
 
 /// The device's management side.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Device")]
 pub(crate) struct DeviceArguments {
+    // A text here and read later: clap repeats what does not parse, and it may hold a password.
     /// Management address of the device, https://host[:port]
-    #[arg(long, env = "RDS_CSI_ADDRESS", value_parser = management_address, value_name = "URL")]
-    pub(crate) address: Address,
+    #[arg(long, env = "RDS_CSI_ADDRESS", hide_env_values = true, value_name = "URL")]
+    pub(crate) address: String,
 
     /// File with the RouterOS user's name; read again when it changes
     #[arg(long, env = "RDS_CSI_USER_FILE", value_name = "FILE")]

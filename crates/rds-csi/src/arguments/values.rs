@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use routeros::{Address, PlainHttp};
 use volume::{Fencing, NodeId};
 
 /// The forms of [`fencing`], for the help.
@@ -60,11 +59,6 @@ impl FromStr for ListenAddress {
         }
         text.parse().map(Self::At).map_err(|_| "expected ip:port, as in 0.0.0.0:9809, or off".into())
     }
-}
-
-/// `http://` is read here and refused later, unless the insecure switch is set.
-pub(super) fn management_address(text: &str) -> Result<Address, routeros::Error> {
-    Address::parse(text, PlainHttp::Allowed)
 }
 
 pub(super) fn fencing(text: &str) -> Result<Fencing, String> {

@@ -1,0 +1,8 @@
+//! The binary that ships, started as a process and asked over its sockets.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod configuration;
+mod health;
+mod process;
+mod secrets;
+mod stop;
