@@ -86,3 +86,6 @@ fn invalid(text: &str, why: &str) -> Error {
     let shown: String = hint.chars().take(120).collect();
     Error::new(ErrorKind::InvalidInput, format!("address {shown:?}: {why}; the form is https://host[:port]"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,3 +151,6 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 fn unusable(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Configuration, format!("credentials file {}: {why}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ impl TryFrom<&Row> for DiskRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ fn invalid(what: &str, value: &str, form: &str) -> Error {
     let shown: String = value.chars().take(SLOT_LIMIT).collect();
     Error::new(ErrorKind::InvalidInput, format!("{what} {shown:?} is not allowed: it must be {form}"))
 }
+
+#[cfg(test)]
+mod tests;

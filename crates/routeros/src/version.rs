@@ -100,3 +100,6 @@ impl fmt::Display for RouterOsVersion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

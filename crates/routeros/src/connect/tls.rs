@@ -42,7 +42,7 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, Error> {
         let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let all_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        let all_hex = digits.len() == 64 && digits.iter().all(u8::is_ascii_hexdigit);
         let bytes: Option<Vec<u8>> = all_hex.then(|| digits.chunks(2).map(byte).collect()).flatten();
         bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
             let what = "a certificate fingerprint is 64 hexadecimal digits (SHA-256), with or without colons";
@@ -151,3 +151,6 @@ impl ServerCertVerifier for PinVerifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

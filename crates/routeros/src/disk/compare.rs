@@ -60,3 +60,6 @@ fn same(name: &str, sent: &str, shown: &str) -> bool {
 fn plain(number: &str) -> Option<u64> {
     number.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
