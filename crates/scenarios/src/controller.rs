@@ -43,20 +43,14 @@ impl Controller {
         let secret = |name: &str, text: &str| write_secret(&folder.path().join(name), text);
         let (user, password) = (secret("user", USER)?, secret("password", PASSWORD)?);
         let path = |path: &Path| path.display().to_string();
-        let mut all: Vec<String> = vec!["controller".into()];
-        for (flag, value) in [
+        let mut all = flags(&[
             ("endpoint", format!("unix://{}", path(&folder.path().join("csi.sock")))),
             ("address", management.to_owned()),
             ("ca-file", path(certificate)),
             ("user-file", path(&user)),
             ("password-file", path(&password)),
-            ("cluster-id", CLUSTER_ID.to_owned()),
-            ("base-path", "/raid10/csi".to_owned()),
             ("nvme-address", data_address.to_owned()),
-            ("metrics-address", "off".to_owned()),
-        ] {
-            all.extend([format!("--{flag}"), value]);
-        }
+        ]);
         all.extend_from_slice(arguments);
         let process = spawn(&all, folder.path())?;
         let csi = Csi::unix(&folder.path().join("csi.sock"));
@@ -115,6 +109,14 @@ impl Drop for Controller {
             eprintln!("--- log of the controller ---\n{}\n--- end of log ---", self.log());
         }
     }
+}
+
+/// The command line of a controller: what every scenario has, and what is given.
+pub(crate) fn flags(given: &[(&str, String)]) -> Vec<String> {
+    let always = [("cluster-id", CLUSTER_ID), ("base-path", "/raid10/csi"), ("metrics-address", "off")];
+    let always = always.map(|(flag, value)| (flag, value.to_owned()));
+    let pairs = always.iter().chain(given).flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]);
+    std::iter::once("controller".to_owned()).chain(pairs).collect()
 }
 
 fn spawn(arguments: &[String], folder: &Path) -> Result<Child> {

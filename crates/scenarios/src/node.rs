@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use microvm::{Background, Forward, Guest, GuestBuilder, Lab};
 
-use crate::{Attached, Csi, Made, binary};
+use crate::rds::{PASSWORD, USER};
+use crate::{Attached, Csi, Made, Rds, binary, controller};
 
+/// Where kubelet looks for the driver of that name.
 const SOCKET: &str = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
 /// As for the simulator: seconds on a slow machine.
 const START: Duration = Duration::from_secs(30);
@@ -61,6 +63,28 @@ impl Node {
         driver.wait_for_stdout("serving", START).with_context(|| self.guest.console_tail())?;
         *self.lock() = Some(driver);
         Ok(())
+    }
+
+    /// Starts a controller in this guest as well, for programs that must reach both halves: its socket.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_controller(&self, rds: &Rds) -> Result<(String, Background)> {
+        let (socket, certificate) = ("/run/controller.sock", rds.certificate()?);
+        self.guest.write_file("/etc/rds-csi/ca.pem", 0o600, certificate)?;
+        self.guest.write_file("/etc/rds-csi/user", 0o600, USER)?;
+        self.guest.write_file("/etc/rds-csi/password", 0o600, PASSWORD)?;
+        let flags = controller::flags(&[
+            ("endpoint", format!("unix://{socket}")),
+            ("address", rds.management_in_the_lab()),
+            ("ca-file", "/etc/rds-csi/ca.pem".into()),
+            ("user-file", "/etc/rds-csi/user".into()),
+            ("password-file", "/etc/rds-csi/password".into()),
+            ("nvme-address", rds.data_address()),
+        ]);
+        let controller = self.guest.spawn(&format!("exec rds-csi {} 2>&1", flags.join(" ")))?;
+        controller.wait_for_stdout("serving", START)?;
+        Ok((socket.to_owned(), controller))
     }
 
     /// SIGKILLs the driver: what it did to the kernel stays.
@@ -122,6 +146,12 @@ impl Node {
         self.csi.unpublish(made, &Self::target(made))?;
         self.csi.unstage(made, &Self::staging(made))?;
         Ok(())
+    }
+
+    /// The driver's socket, in the guest.
+    #[must_use]
+    pub fn socket(&self) -> &'static str {
+        SOCKET
     }
 
     /// NVMe subsystems that the kernel has, by NQN.

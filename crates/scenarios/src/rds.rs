@@ -1,6 +1,5 @@
 //! The RDS: a guest whose kernel is the NVMe/TCP target, with the simulator as its RouterOS.
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -103,13 +102,18 @@ impl Rds {
         format!("{}:4420", self.guest.address())
     }
 
-    /// Writes the device's certificate to a file of this machine.
+    /// The device's certificate, in PEM.
     ///
     /// # Errors
-    /// Where it cannot be read or written.
-    pub fn save_certificate(&self, path: &Path) -> Result<()> {
-        let certificate = self.guest.read_file(&format!("{POOL}/.rds-sim/certificate.pem"))?;
-        std::fs::write(path, certificate).with_context(|| format!("write {}", path.display()))
+    /// Where it cannot be read.
+    pub fn certificate(&self) -> Result<Vec<u8>> {
+        Ok(self.guest.read_file(&format!("{POOL}/.rds-sim/certificate.pem"))?)
+    }
+
+    /// The management address in the guests' network.
+    #[must_use]
+    pub fn management_in_the_lab(&self) -> String {
+        format!("https://{}:{HTTPS_PORT}", self.guest.address())
     }
 
     /// Images on the pool, by name.

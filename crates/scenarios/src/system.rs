@@ -1,5 +1,7 @@
 //! The whole system: an RDS, nodes, and a controller.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use microvm::{Kernel, Lab};
 use tempfile::TempDir;
@@ -13,6 +15,8 @@ pub struct Options {
     pub simulator: String,
     /// Further arguments of `rds-csi controller`.
     pub controller: Vec<String>,
+    /// Further programs for the nodes: where each is here, and where it goes.
+    pub programs: Vec<(PathBuf, String)>,
 }
 
 /// A running system. Dropping it ends everything.
@@ -36,14 +40,15 @@ impl System {
         let lab = Lab::new(kernel)?;
         let mut builders = vec![Rds::guest(&lab)?];
         for name in nodes {
-            builders.push(Node::guest(&lab, name)?);
+            let guest = Node::guest(&lab, name)?;
+            builders.push(options.programs.iter().fold(guest, |guest, (from, to)| guest.binary(from, to)));
         }
         let mut guests = lab.boot_all(builders)?.into_iter();
         let rds = Rds::start(guests.next().context("a guest a builder")?, &options.simulator)?;
         let nodes = guests.map(Node::start).collect::<Result<Vec<_>>>()?;
         let folder = tempfile::tempdir()?;
         let certificate = folder.path().join("device.pem");
-        rds.save_certificate(&certificate)?;
+        std::fs::write(&certificate, rds.certificate()?)?;
         let controller =
             Controller::start(&rds.management(), &certificate, &rds.data_address(), &options.controller)?;
         Ok(Self { controller, nodes, rds, _folder: folder })
