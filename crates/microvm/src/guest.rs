@@ -72,7 +72,6 @@ impl Guest {
     }
 
     /// A shell command to be configured: input, environment, deadline.
-    #[must_use]
     pub fn command(&self, line: &str) -> Command<'_> {
         Command::new(&self.machine, line)
     }

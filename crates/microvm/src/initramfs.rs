@@ -31,12 +31,11 @@ pub(crate) fn base(cache: &Cache, kernel: &Unpacked) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Adds a host's binary with its shared libraries to a tree.
-pub(crate) fn add_binary(tree: &mut Tree, from: &Path, to: &str) -> Result<()> {
-    for library in libraries::of(from)? {
-        tree.insert(&library.clone(), Node::Copy { from: library.into() });
+/// Adds the shared libraries of the host's programs to a tree, where the programs look for them.
+pub(crate) fn add_libraries(tree: &mut Tree, programs: &[&Path]) -> Result<()> {
+    for library in libraries::of(programs)? {
+        tree.insert(&library, Node::Copy { from: PathBuf::from(&library) });
     }
-    tree.insert(to, Node::Copy { from: from.to_owned() });
     Ok(())
 }
 

@@ -1,17 +1,47 @@
 //! Guests on real kernels: what the crate promises to the tests that use it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use microvm::{Kernel, Lab};
+#[path = "vm/commands.rs"]
+mod commands;
+#[path = "vm/ending.rs"]
+mod ending;
+#[path = "vm/network.rs"]
+mod network;
+#[path = "vm/power.rs"]
+mod power;
+#[path = "vm/storage.rs"]
+mod storage;
 
-#[test]
-fn exit_status_and_output_come_back() {
-    for kernel in Kernel::ALL {
-        let lab = Lab::new(kernel).unwrap();
-        let guest = lab.guest("one").boot().unwrap();
-        let output = guest.run("echo out; echo err >&2; exit 7").unwrap();
-        assert_eq!(output.status.code(), Some(7));
-        assert_eq!(output.stdout_text(), "out\n");
-        assert_eq!(output.stderr_text(), "err\n");
-        assert!(guest.sh("uname -r").unwrap().starts_with(&format!("{kernel}.")), "{kernel}");
-    }
+use microvm::Kernel;
+
+/// The tests below, once on each kernel.
+macro_rules! on {
+    ($kernel:expr => $($test:path as $name:ident;)*) => {
+        $(#[test]
+        fn $name() {
+            $test($kernel);
+        })*
+    };
+}
+
+/// Names the tests once and makes both modules of them.
+macro_rules! on_each_kernel {
+    ($($module:ident::$name:ident;)*) => {
+        mod linux_6_1 {
+            use super::*;
+            on! { Kernel::V6_1 => $($module::$name as $name;)* }
+        }
+        mod linux_6_12 {
+            use super::*;
+            on! { Kernel::V6_12 => $($module::$name as $name;)* }
+        }
+    };
+}
+
+on_each_kernel! {
+    commands::commands_bring_back_status_output_and_files;
+    commands::connections_lead_to_the_guests_sockets;
+    network::a_link_is_cut_and_comes_back_and_commands_go_on;
+    power::a_killed_guest_boots_again_with_its_disks;
+    storage::one_guest_writes_to_a_disk_of_the_other_over_nvme_tcp;
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::machine::{Machine, Specification};
-use crate::initramfs::{self, Tree};
+use crate::initramfs::{self, Node, Tree};
 use crate::lab::Shared;
 use crate::{Guest, Kernel, Result};
 
@@ -93,7 +93,8 @@ impl GuestBuilder {
         let base = initramfs::base(&self.lab.cache, &kernel)?;
         let mut additions = self.files;
         for (from, to) in &self.binaries {
-            initramfs::add_binary(&mut additions, from, to)?;
+            initramfs::add_libraries(&mut additions, &[from])?;
+            additions.insert(to, Node::Copy { from: from.clone() });
         }
         let initramfs = initramfs::complete(&base, &additions, self.lab.directory.path())?;
         let specification = Specification {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Node, Tree, add_binary, modules};
+use super::{Node, Tree, add_libraries, modules};
 use crate::kernel::Unpacked;
 use crate::{Result, process};
 
@@ -13,7 +13,8 @@ const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
 const INIT: &str = include_str!("../agent/init.sh");
 
 /// Programs of the host's that busybox does not have, or has in another manner than a node of a cluster.
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 17] = [
+    "/bin/dash",
     "/sbin/mke2fs",
     "/sbin/e2fsck",
     "/sbin/resize2fs",
@@ -53,9 +54,12 @@ pub(crate) fn tree(kernel: &Unpacked) -> Result<Tree> {
 }
 
 fn add_programs(tree: &mut Tree) -> Result<()> {
+    add_libraries(tree, &PROGRAMS.map(Path::new))?;
     for program in PROGRAMS {
-        add_binary(tree, Path::new(program), program)?;
+        tree.insert(program, Node::Copy { from: program.into() });
     }
+    // Debian's own shell: busybox's prefers its applets to the programs of the same name.
+    tree.insert("/bin/sh", Node::Symlink { target: "dash".into() });
     tree.insert("/etc/mke2fs.conf", Node::Copy { from: "/etc/mke2fs.conf".into() });
     for name in ["/sbin/mkfs.ext4", "/sbin/mkfs.ext3", "/sbin/mkfs.ext2"] {
         tree.insert(name, Node::Symlink { target: "mke2fs".into() });
