@@ -1,0 +1,71 @@
+//! The life of the program: boot, one line of JSON, serve, end in good order.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use routeros_sim::{Identity, Simulator};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::Args;
+
+/// Names that a made certificate is always for.
+const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1"];
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let state = state_directory(&args)?;
+    let (identity, certificate) = identity(&args, &state)?;
+    let mut config = args.config()?;
+    config.state = Some(state.clone());
+    let simulator = Simulator::start(config).await.context("cannot boot")?;
+    let https = simulator.listen_https(args.https, &identity).await.context("cannot serve HTTPS")?;
+    let http = match args.http {
+        Some(address) => Some(simulator.listen_http(address).await.context("cannot serve HTTP")?),
+        None => None,
+    };
+    println!(
+        "{}",
+        serde_json::json!({
+            "https": https.to_string(),
+            "http": http.map(|address| address.to_string()),
+            "certificate": certificate,
+            "fingerprint": identity.fingerprint(),
+            "state": state,
+            "data-plane": simulator.handle().data_plane(),
+        })
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    simulator.shutdown().await.context("the data plane could not be cleared")
+}
+
+fn state_directory(args: &Args) -> anyhow::Result<PathBuf> {
+    let directory = match &args.state {
+        Some(directory) => directory.clone(),
+        None => std::env::temp_dir().join(format!("rds-sim-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make the state directory {}", directory.display()))?;
+    directory.canonicalize().context("cannot find the state directory")
+}
+
+/// The certificate given, else the one that an earlier run made, else a new one; and where it is.
+fn identity(args: &Args, state: &Path) -> anyhow::Result<(Identity, PathBuf)> {
+    if let (Some(certificate), Some(key)) = (&args.certificate, &args.key) {
+        return Ok((Identity::load(certificate, key)?, certificate.clone()));
+    }
+    let (certificate, key) = (state.join("certificate.pem"), state.join("key.pem"));
+    if !(certificate.exists() && key.exists()) {
+        let names = LOCAL_NAMES.iter().map(|name| (*name).to_owned());
+        let addresses = [args.https.ip().to_string(), args.data_address.to_string()];
+        let mut names: Vec<String> = names.chain(addresses).chain(args.certificate_name.clone()).collect();
+        names.sort();
+        names.dedup();
+        Identity::generate(&names)?.save(&certificate, &key)?;
+    }
+    Ok((Identity::load(&certificate, &key)?, certificate))
+}
