@@ -28,7 +28,7 @@ impl Plugin {
             ListenAddress::At(address) => Some(Http::bind(address).await.map_err(Failure::Setup)?),
         };
         let bound = endpoint.bind().await.map_err(|error| Failure::Setup(error.into()))?;
-        tracing::info!(%endpoint, version = env!("CARGO_PKG_VERSION"), "CSI is served");
+        tracing::info!(%endpoint, version = env!("CARGO_PKG_VERSION"), "serving CSI");
         Ok(Self { bound, http, calls, registry })
     }
 

@@ -15,7 +15,7 @@ use crate::failure::one_line;
 use metrics::ConnectionMetrics;
 
 /// Between two looks at a device that answers: an outage is known within this and one timeout.
-const INTERVAL: Duration = Duration::from_secs(15);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// For one look. The device serves a user's requests one after another, so a look may wait behind
 /// a large listing.

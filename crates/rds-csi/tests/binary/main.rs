@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod configuration;
+mod device;
 mod health;
 mod process;
 mod secrets;

@@ -16,6 +16,9 @@ use tonic::transport::{Channel, Endpoint};
 /// For anything that a healthy process does at once; it is only ever waited out by a failing test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The user in every test's user file.
+pub(crate) const USER: &str = "rds-csi";
+
 /// The password in every test's password file.
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
@@ -31,7 +34,7 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn controller(address: &str) -> Self {
         let mut setup = Self::of("controller");
-        let files = [("user", "rds-csi"), ("password", PASSWORD)].map(|(name, text)| setup.file(name, text));
+        let files = [("user", USER), ("password", PASSWORD)].map(|(name, text)| setup.file(name, text));
         for (flag, value) in [
             ("--address", address),
             ("--user-file", files[0].to_str().unwrap()),
@@ -110,7 +113,7 @@ impl Setup {
         let mut child = self.command().spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut running = Running { child, stderr, log: String::new() };
-        running.logged("CSI is served").await;
+        running.logged("serving CSI").await;
         running
     }
 
