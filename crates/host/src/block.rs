@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Result, Volume};
 
 /// A block device by the number that the kernel knows it by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Device {
     /// `nvme0n1`: only to be shown and opened, never compared.
     pub name: String,
@@ -17,7 +19,7 @@ pub struct Device {
 }
 
 /// A range of a device in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// Where it begins.
     pub offset: u64,
@@ -26,7 +28,7 @@ pub struct Range {
 }
 
 /// What a scan for anything but zeros found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// Every byte is zero.
     Zero,

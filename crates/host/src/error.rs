@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// The result of a node operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What kind of failure it was: what the caller may conclude from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The deadline passed; the helper goes on, and the effect may yet happen. Joined by a retry.
     Abandoned,
@@ -25,7 +27,7 @@ pub enum ErrorKind {
 }
 
 /// A failed node operation: what was tried, on what, and what came of it, in one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     /// What the caller may conclude.
     pub kind: ErrorKind,

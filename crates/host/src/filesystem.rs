@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use volume::FsType;
 
@@ -19,7 +20,7 @@ pub struct Mkfs {
 }
 
 /// What statfs(2) says, in bytes and inodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Size.
     pub total_bytes: u64,

@@ -7,9 +7,14 @@
 
 mod block;
 mod error;
+mod fabrics;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod filesystem;
 mod mount;
 mod nvme;
+mod op;
+mod request;
 
 pub use block::{Block, Content, Device, Range};
 pub use error::{Error, ErrorKind, Result};
