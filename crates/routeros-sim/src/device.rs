@@ -195,6 +195,11 @@ impl Device {
         self.last_id + 1
     }
 
+    /// Leaves out ids below `next`.
+    pub(crate) fn skip_ids(&mut self, next: u32) {
+        self.last_id = next.saturating_sub(1).max(self.last_id);
+    }
+
     /// Rebuilds what is not stored.
     pub fn index(&mut self) {
         self.paths = self.files.values().map(|file| (file.path.clone(), file.id)).collect();

@@ -257,4 +257,14 @@ impl Machine {
     pub(crate) fn plane(&self) -> &Arc<dyn DataPlane> {
         &self.plane
     }
+
+    /// Where files are.
+    pub(crate) fn images(&self) -> &Arc<dyn Images> {
+        &self.images
+    }
+
+    /// Leaves out ids below `next`.
+    pub(crate) fn skip_ids(&self, next: u32) {
+        self.device.write().unwrap_or_else(PoisonError::into_inner).skip_ids(next);
+    }
 }

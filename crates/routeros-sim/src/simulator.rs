@@ -5,6 +5,7 @@ mod handle;
 mod http;
 mod listen;
 mod login;
+mod seed;
 mod tls;
 
 use std::io;

@@ -15,7 +15,7 @@ use crate::plane::record::{ConnectError, Recording, Session};
 
 /// Cheap to clone; keeps the device's state alive, not its connections.
 #[derive(Clone)]
-pub struct Handle(Arc<Shared>);
+pub struct Handle(pub(super) Arc<Shared>);
 
 /// How a reboot goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
