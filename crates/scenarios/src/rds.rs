@@ -16,8 +16,10 @@ pub(crate) const PASSWORD: &str = "a-password-of-tests";
 const HTTPS_PORT: u16 = 443;
 /// Where its control port is.
 const CONTROL_PORT: u16 = 8444;
-/// Where the pool is mounted in the guest, and what RouterOS calls it.
-const POOL: &str = "/pool";
+/// Where the simulator keeps its state and its images: a file system with direct I/O.
+const STATE: &str = "/pool";
+/// What the simulated pool has: less than the disk below it, so that it is never the disk that is full.
+const POOL_BYTES: u64 = 6 * GIB;
 /// Every guest is emulated: the simulator's start took 1 s at most, a slow machine gets ten times that.
 const START: Duration = Duration::from_secs(30);
 
@@ -39,11 +41,10 @@ impl Rds {
     /// Where the simulator was not built.
     pub(crate) fn guest(lab: &Lab) -> Result<GuestBuilder> {
         let simulator = binary("rds-sim")?;
-        let password = format!("{USER}:{PASSWORD}\n");
         Ok(lab.guest("rds").disk("pool", 8 * GIB).binary(simulator, "/usr/bin/rds-sim").file(
-            "/etc/rds-sim/users",
+            "/etc/rds-sim/password",
             0o600,
-            password,
+            PASSWORD,
         ))
     }
 
@@ -69,12 +70,13 @@ impl Rds {
     pub fn start_simulator(&self) -> Result<()> {
         let address = self.guest.address();
         let line = format!(
-            "exec rds-sim --https 0.0.0.0:{HTTPS_PORT} --control 127.0.0.1:{CONTROL_PORT} --state {POOL}/.rds-sim \
-             --users-file /etc/rds-sim/users --pool raid10={POOL} --data-plane nvmet --data-address {address} {}",
+            "exec rds-sim --https 0.0.0.0:{HTTPS_PORT} --certificate-name {address} --control 127.0.0.1:{CONTROL_PORT} \
+             --state {STATE} --user {USER} --password-file /etc/rds-sim/password --pool raid10:{POOL_BYTES} \
+             --directory raid10/csi --data-plane nvmet --data-address {address} {}",
             self.arguments
         );
         let simulator = self.guest.spawn(&line)?;
-        simulator.wait_for_stdout("\"ready\"", START).with_context(|| self.guest.console_tail())?;
+        simulator.wait_for_stdout("\"fingerprint\"", START).with_context(|| self.guest.console_tail())?;
         *self.lock() = Some(simulator);
         Ok(())
     }
@@ -107,7 +109,7 @@ impl Rds {
     /// # Errors
     /// Where it cannot be read.
     pub fn certificate(&self) -> Result<Vec<u8>> {
-        Ok(self.guest.read_file(&format!("{POOL}/.rds-sim/certificate.pem"))?)
+        Ok(self.guest.read_file(&format!("{STATE}/certificate.pem"))?)
     }
 
     /// The management address in the guests' network.
@@ -121,7 +123,7 @@ impl Rds {
     /// # Errors
     /// Where the guest does not answer.
     pub fn images(&self) -> Result<Vec<String>> {
-        let list = self.guest.sh(&format!("find {POOL} -name '*.img'"))?;
+        let list = self.guest.sh(&format!("find {STATE} -name '*.img'"))?;
         Ok(list.lines().map(str::to_owned).collect())
     }
 
