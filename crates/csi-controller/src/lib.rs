@@ -1,1 +1,38 @@
-//! The CSI Controller service: one file per RPC.
+//! The CSI Controller service of a RouterOS device: one file per RPC, each parse → observe → plan → apply → reply.
+//!
+//! [`Controller`] implements the generated service over a [`routeros::Client`]. Nothing is stored that can be
+//! observed: the device's records are the state, and a crash at any point is one more observation at the retry.
+//! What is kept in memory ([`Controller`]'s promises of room, doubts about writes, running settles) is either
+//! rebuilt from the device or errs to the safe side when it is lost.
+//!
+//! Nothing without this cluster's record is ever changed or removed, and what could not be read is not absent.
+
+mod apply;
+mod capabilities;
+mod capability;
+mod config;
+mod controller;
+mod controller_publish;
+mod controller_unpublish;
+mod create_volume;
+mod delete_volume;
+mod device_error;
+mod device_facts;
+mod expand_volume;
+mod get_capacity;
+mod get_volume;
+mod list_volumes;
+mod metrics;
+mod observe;
+mod parse;
+mod pool;
+mod remove_image;
+mod service;
+mod settle;
+mod validate;
+mod watch;
+mod writes;
+
+pub use config::{Config, ConfigError};
+pub use controller::Controller;
+pub use device_facts::{DeviceFactError, DeviceFacts, Growth, Order, Unexport};

@@ -1,0 +1,274 @@
+//! The rules of attachments.md, one by one, where there is no Kubernetes.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use attachment::{
+    AllowList, Change, Export, ExportChange, Leaving, Observed, Plan, Publish, Refusal, Request, Terms,
+    Unpublish, decide,
+};
+use volume::{ClusterId, Fencing, Generation, NodeId, NodeRef, NqnPrefix, Record, Slot};
+
+const SETTLE: Duration = Duration::from_secs(5);
+const G1: u64 = 0x11;
+const G2: u64 = 0x22;
+
+struct Case {
+    fencing: Fencing,
+    allow_list: AllowList,
+    settle_left: Duration,
+    prefix: NqnPrefix,
+    slot: Slot,
+    observed: Observed,
+}
+
+fn case() -> Case {
+    let cluster = ClusterId::parse("c").unwrap();
+    Case {
+        fencing: Fencing::Generation,
+        allow_list: AllowList::Unproven,
+        settle_left: Duration::ZERO,
+        prefix: NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap(),
+        slot: Slot::for_volume(&cluster, "v"),
+        observed: Observed { record: Record::new(cluster.hash()), export: None },
+    }
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::of_node(name).unwrap()
+}
+
+impl Case {
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            fencing: self.fencing,
+            allow_list: self.allow_list,
+            prefix: &self.prefix,
+            slot: &self.slot,
+            settle_left: self.settle_left,
+        }
+    }
+
+    fn nqn(&self, generation: Option<u64>) -> String {
+        self.terms().nqn(generation.map(Generation::from_bits)).to_string()
+    }
+
+    fn held_by(mut self, names: &[&str], block: bool) -> Self {
+        self.observed.record.holders = names.iter().map(|name| NodeRef::new(&node(name), None)).collect();
+        self.observed.record.generation = Some(Generation::from_bits(G1));
+        (self.observed.record.published.block, self.observed.record.published.filesystem) = (block, !block);
+        self.observed.export = Some(Export { nqn: self.nqn(Some(G1)), allow: Vec::new() });
+        self
+    }
+
+    fn publish(&self, name: &str, block: bool, shared: bool) -> Plan {
+        let ask = Publish {
+            node: node(name),
+            uid: None,
+            host_nqn: format!("nqn.host:{name}"),
+            block,
+            shared,
+            mint: Generation::from_bits(G2),
+        };
+        decide(&self.observed, &Request::Publish(ask), &self.terms())
+    }
+
+    fn unpublish(&self, leaving: Leaving, proven: bool) -> Plan {
+        decide(&self.observed, &Request::Unpublish(Unpublish { leaving, proven }), &self.terms())
+    }
+
+    fn leave(&self, name: &str) -> Change {
+        match self.unpublish(Leaving::Node(node(name)), false) {
+            Plan::Detach(change) => change,
+            plan => panic!("{plan:?}"),
+        }
+    }
+}
+
+fn attach(plan: Plan) -> Change {
+    match plan {
+        Plan::Attach(change, _) => change,
+        plan => panic!("{plan:?}"),
+    }
+}
+
+#[test]
+fn a_free_volume_gets_generation_export_and_holder_in_one_write() {
+    let case = case();
+    let change = attach(case.publish("a", false, false));
+    assert_eq!(change.record.generation, Some(Generation::from_bits(G2)));
+    assert!(change.record.holder(&node("a")).is_some());
+    let ExportChange::Open { nqn, allow } = change.export else { panic!("{:?}", change.export) };
+    assert_eq!((nqn.to_string(), allow), (case.nqn(Some(G2)), Vec::new()));
+}
+
+#[test]
+fn a_holder_gets_its_recorded_generation_even_where_the_export_was_lost() {
+    let mut case = case().held_by(&["a"], false);
+    assert!(
+        matches!(case.publish("a", false, false), Plan::Attached(told) if told.nqn.as_str() == case.nqn(Some(G1)))
+    );
+    case.observed.export = None;
+    let change = attach(case.publish("a", false, false));
+    assert_eq!(change.record, case.observed.record);
+    assert!(matches!(change.export, ExportChange::Open { nqn, .. } if nqn.as_str() == case.nqn(Some(G1))));
+}
+
+#[test]
+fn another_holder_is_always_refused_and_named() {
+    let case = case().held_by(&["a"], false);
+    let Plan::Refuse(refusal) = case.publish("b", false, false) else { panic!("not refused") };
+    assert!(refusal.is_conflict() && refusal.to_string().contains("node a;"), "{refusal}");
+    assert!(matches!(case.publish("b", true, true), Plan::Refuse(Refusal::Held(_))), "it was a file system");
+}
+
+#[test]
+fn an_export_that_nobody_holds_is_closed_settled_and_minted_anew() {
+    let mut case = case();
+    case.observed.export = Some(Export { nqn: case.nqn(Some(G1)), allow: Vec::new() });
+    let Plan::Close(change) = case.publish("a", false, false) else { panic!("not closed") };
+    assert!(change.record.unproven && change.export == ExportChange::Close);
+    (case.observed, case.settle_left) = (Observed { record: change.record, export: None }, SETTLE);
+    assert_eq!(case.publish("a", false, false), Plan::Settle(SETTLE));
+    case.settle_left = Duration::ZERO;
+    assert_eq!(attach(case.publish("a", false, false)).record.generation, Some(Generation::from_bits(G2)));
+}
+
+#[test]
+fn a_second_node_joins_a_shared_block_volume_and_a_third_does_not() {
+    let case = case().held_by(&["a"], true);
+    let change = attach(case.publish("b", true, true));
+    assert_eq!(change.export, ExportChange::Keep);
+    assert_eq!(change.record.generation, Some(Generation::from_bits(G1)));
+    assert!(matches!(case.publish("b", true, false), Plan::Refuse(Refusal::Held(_))), "not asked as shared");
+    let full = self::case().held_by(&["a", "b"], true);
+    assert!(matches!(full.publish("c", true, true), Plan::Refuse(Refusal::Full(_))));
+}
+
+#[test]
+fn a_member_that_left_unproven_may_come_back_and_nobody_else_may_come() {
+    let mut case = case().held_by(&["a", "b"], true);
+    let change = case.leave("b");
+    assert_eq!((change.export, change.record.left.len()), (ExportChange::Keep, 1));
+    case.observed.record = change.record;
+    assert!(matches!(case.publish("c", true, true), Plan::Refuse(Refusal::Unfenced(_))));
+    let back = attach(case.publish("b", true, true));
+    assert!(back.record.left.is_empty() && back.record.holders.len() == 2);
+    let last = case.leave("a");
+    assert!(last.record.unproven && last.record.left.is_empty() && last.export == ExportChange::Close);
+}
+
+#[test]
+fn a_proven_unstage_needs_no_settle_unless_another_member_left_unproven() {
+    let mut case = case().held_by(&["a"], true);
+    let Plan::Detach(change) = case.unpublish(Leaving::Node(node("a")), true) else { panic!("not detached") };
+    assert!(!change.record.unproven && change.record.generation.is_none());
+    case.observed.record.left = vec![NodeRef::new(&node("b"), None)];
+    let Plan::Detach(change) = case.unpublish(Leaving::Node(node("a")), true) else { panic!("not detached") };
+    assert!(change.record.unproven);
+}
+
+#[test]
+fn unpublish_of_what_is_not_attached_is_a_success_and_an_empty_node_is_everybody() {
+    assert_eq!(case().unpublish(Leaving::Everybody, false), Plan::Detached);
+    let held = case().held_by(&["a", "b"], true);
+    assert_eq!(held.unpublish(Leaving::Node(node("c")), false), Plan::Detached);
+    let Plan::Detach(change) = held.unpublish(Leaving::Everybody, false) else { panic!("not detached") };
+    assert!(change.record.holders.is_empty() && change.export == ExportChange::Close);
+}
+
+#[test]
+fn mode_off_keeps_its_export_and_still_refuses_a_second_holder() {
+    let mut case = case();
+    case.fencing = Fencing::Off;
+    case.observed.export = Some(Export { nqn: case.nqn(None), allow: Vec::new() });
+    let change = attach(case.publish("a", false, false));
+    assert_eq!((change.export, change.record.generation), (ExportChange::Keep, None));
+    case.observed.record = change.record;
+    assert!(matches!(case.publish("b", false, false), Plan::Refuse(Refusal::Held(_))));
+    assert_eq!(case.leave("a").export, ExportChange::Keep);
+}
+
+#[test]
+fn a_change_of_mode_acts_at_the_next_free_publish() {
+    let mut case = case().held_by(&["a"], false);
+    case.fencing = Fencing::Off;
+    assert!(
+        matches!(case.publish("a", false, false), Plan::Attached(told) if told.nqn.as_str() == case.nqn(Some(G1)))
+    );
+    assert_eq!(case.leave("a").export, ExportChange::Close, "the export under the generation ends with it");
+    let mut fixed = self::case();
+    fixed.observed.export = Some(Export { nqn: fixed.nqn(None), allow: Vec::new() });
+    assert!(matches!(fixed.publish("a", false, false), Plan::Close(_)));
+}
+
+#[test]
+fn an_export_under_another_name_is_neither_renamed_nor_closed_for_its_holder() {
+    let mut case = case().held_by(&["a"], false);
+    case.observed.export = Some(Export { nqn: "nqn.2000-02.com.mikrotik:other".into(), allow: Vec::new() });
+    assert!(matches!(case.publish("a", false, false), Plan::Refuse(Refusal::Renamed { .. })));
+    assert_eq!(case.leave("a").export, ExportChange::Close);
+}
+
+#[test]
+fn a_shared_volume_is_listed_only_where_a_list_is_known_to_grow() {
+    for (allow_list, shared, listed) in [
+        (AllowList::Unproven, false, 1),
+        (AllowList::Unproven, true, 0),
+        (AllowList::One, true, 0),
+        (AllowList::Comma, true, 1),
+    ] {
+        let case = Case { fencing: Fencing::HostNqn, allow_list, ..case() };
+        let ExportChange::Open { allow, .. } = attach(case.publish("a", true, shared)).export else {
+            panic!()
+        };
+        assert_eq!(allow.len(), listed, "{allow_list:?} shared {shared}");
+        assert_eq!(case.terms().drops_list(shared), shared && listed == 0);
+    }
+}
+
+#[test]
+fn a_list_grows_for_a_second_node_without_touching_the_export() {
+    let mut case = case().held_by(&["a"], true);
+    (case.fencing, case.allow_list) = (Fencing::HostNqn, AllowList::Comma);
+    case.observed.export.as_mut().unwrap().allow = vec!["nqn.host:a".into()];
+    let grown = ExportChange::Allow(vec!["nqn.host:a".into(), "nqn.host:b".into()]);
+    assert_eq!(attach(case.publish("b", true, true)).export, grown);
+    case.allow_list = AllowList::One;
+    assert_eq!(case.publish("b", true, true), Plan::Refuse(Refusal::ListCannotGrow));
+}
+
+#[test]
+fn what_was_ever_a_block_device_is_told_so_at_every_publish_after() {
+    let mut case = case();
+    case.observed.record.published.block = true;
+    assert!(matches!(case.publish("a", false, false), Plan::Attach(_, told) if told.published_as_block));
+    assert!(
+        matches!(self::case().publish("a", false, false), Plan::Attach(_, told) if !told.published_as_block)
+    );
+}
+
+#[test]
+fn one_of_two_holders_does_not_get_the_volume_as_a_file_system() {
+    let mut case = case().held_by(&["a", "b"], true);
+    assert!(matches!(case.publish("a", false, false), Plan::Refuse(Refusal::Held(_))));
+    case.observed.record = case.leave("b").record;
+    assert!(matches!(case.publish("a", false, false), Plan::Refuse(Refusal::Unfenced(_))));
+}
+
+#[test]
+fn a_recreated_node_of_the_same_name_is_another_holder() {
+    let mut case = case().held_by(&["a"], true);
+    let uid = volume::NodeUid::of("first");
+    case.observed.record.holders = vec![NodeRef::new(&node("a"), uid)];
+    let ask = Publish {
+        node: node("a"),
+        uid: volume::NodeUid::of("second"),
+        host_nqn: "nqn.host:a".into(),
+        block: true,
+        shared: true,
+        mint: Generation::from_bits(G2),
+    };
+    let plan = decide(&case.observed, &Request::Publish(ask), &case.terms());
+    assert!(matches!(plan, Plan::Refuse(Refusal::Held(_))), "{plan:?}");
+}

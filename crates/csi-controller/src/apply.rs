@@ -1,0 +1,71 @@
+//! Writes to a volume's row, with what is remembered of their outcome.
+
+use attachment::{Change, ExportChange};
+use routeros::{DiskChange, Error, ErrorKind, NvmeTcpExport, Outcome, Transport};
+use tokio::time::Instant;
+
+use crate::Controller;
+use crate::observe::Volume;
+use crate::writes::Sent;
+
+impl<T: Transport> Controller<T> {
+    /// Changes a volume's row; a row that came back otherwise than sent is an error, and so is a doubt.
+    pub(crate) async fn set(
+        &self,
+        volume: &Volume,
+        change: &DiskChange,
+        deadline: Instant,
+    ) -> Result<Volume, Error> {
+        let slot = &volume.slot;
+        match self.client.until(deadline).set_disk(&volume.row.id, slot.as_str(), change).await {
+            Ok(row) => {
+                let comment = row.comment.as_deref().unwrap_or_default();
+                let record = volume::Record::parse(comment).ok().flatten().ok_or_else(|| {
+                    let what = format!("disk {slot} came back without its record");
+                    Error::new(ErrorKind::Mismatch, what).with_outcome(Outcome::Applied)
+                })?;
+                Ok(Volume { slot: slot.clone(), row, record })
+            }
+            Err(error) => {
+                if error.outcome() == Outcome::Unknown {
+                    self.writes.doubt(slot, Sent::Set(change.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a change of attachment; `port` is that of an export that is opened. A closed export starts the settle.
+    pub(crate) async fn write(
+        &self,
+        volume: &Volume,
+        change: &Change,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Volume, Error> {
+        let written = self.set(volume, &disk_change(change, port)?, deadline).await?;
+        if change.export == ExportChange::Close {
+            self.settle.unexported(&volume.slot);
+        }
+        Ok(written)
+    }
+}
+
+/// What to send for a change.
+fn disk_change(change: &Change, port: u16) -> Result<DiskChange, Error> {
+    let too_long = |error: volume::RecordError| Error::new(ErrorKind::InvalidInput, error.to_string());
+    let comment = change.record.to_comment().map_err(too_long)?;
+    let export = match &change.export {
+        ExportChange::Keep => DiskChange::default(),
+        ExportChange::Close => DiskChange::export(None),
+        ExportChange::Open { nqn, allow } => DiskChange::export(Some(NvmeTcpExport {
+            nqn: nqn.to_string(),
+            port,
+            allow_host_name: allow.join(","),
+        })),
+        ExportChange::Allow(allow) => {
+            DiskChange { nvme_tcp_server_allow_host_name: Some(allow.join(",")), ..DiskChange::default() }
+        }
+    };
+    Ok(DiskChange { comment: Some(comment), ..export })
+}

@@ -1,0 +1,203 @@
+//! ControllerPublishVolume: one read and one write (attachments.md, "Publish").
+
+use attachment::{Attached, Change, ExportChange, Plan, Publish, Request, Terms, decide};
+use csi_grpc::v1::{ControllerPublishVolumeRequest, ControllerPublishVolumeResponse};
+use csi_server::Capability;
+use routeros::{Error, ErrorKind, Outcome, Transport};
+use tokio::time::Instant;
+use tonic::Status;
+use volume::{DataAddress, HostIdentity, NodeId, PublishContext, Slot, VolumeContext};
+
+use crate::controller::wait;
+use crate::observe::Volume;
+use crate::{Controller, capability, device_error, parse};
+
+/// A publish, checked.
+struct Ask {
+    slot: Slot,
+    node: NodeId,
+    host: HostIdentity,
+    address: DataAddress,
+    block: bool,
+    shared: bool,
+}
+
+pub(crate) async fn controller_publish<T: Transport>(
+    controller: &Controller<T>,
+    request: &ControllerPublishVolumeRequest,
+    deadline: Instant,
+) -> Result<ControllerPublishVolumeResponse, Status> {
+    let ask = controller.parse_publish(request)?;
+    let _guard = controller.in_flight.try_start(ask.slot.as_str(), "ControllerPublishVolume")?;
+    let context = controller.attach(&ask, deadline).await?;
+    Ok(ControllerPublishVolumeResponse { publish_context: context.to_map() })
+}
+
+impl<T: Transport> Controller<T> {
+    fn parse_publish(&self, request: &ControllerPublishVolumeRequest) -> Result<Ask, Status> {
+        let capability = Capability::required(request.volume_capability.as_ref())?;
+        capability::served(&capability).map_err(Status::invalid_argument)?;
+        if request.readonly {
+            let text =
+                "readonly is not served: PUBLISH_READONLY is not advertised; mount it read-only instead";
+            return Err(Status::invalid_argument(text));
+        }
+        let slot = parse::required_volume(&request.volume_id)?;
+        let node = parse::required_node(&request.node_id)?;
+        let context = VolumeContext::parse(&request.volume_context)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Ask {
+            slot,
+            // Without Kubernetes no Node object is known, so none of its UIDs.
+            host: node.host_identity(&self.config.cluster_id, ""),
+            node,
+            address: context.address.unwrap_or_else(|| self.config.nvme_address.clone()),
+            block: capability.is_block(),
+            shared: capability.is_multi_node_writer(),
+        })
+    }
+
+    async fn attach(&self, ask: &Ask, deadline: Instant) -> Result<PublishContext, Status> {
+        let mut volume = self.find_ours(&ask.slot, deadline).await?;
+        loop {
+            let request = Request::Publish(self.wish(ask));
+            match self.plan(&volume, &request) {
+                Plan::Attached(told) => {
+                    self.writes.minted(&ask.slot);
+                    return Ok(ask.context(told, &volume));
+                }
+                Plan::Refuse(refusal) => {
+                    if refusal.is_conflict() {
+                        self.metrics.conflict();
+                    }
+                    let text =
+                        format!("volume {} cannot be attached to {}: {refusal}", ask.slot, ask.node.name());
+                    return Err(Status::failed_precondition(text));
+                }
+                Plan::Settle(left) => {
+                    let why = "its last node was not seen to let go, and what it sent may still land";
+                    wait(&ask.slot, left, deadline, why).await?;
+                }
+                Plan::Attach(change, told) => {
+                    if self.waited_for_doubt(&ask.slot, deadline).await? {
+                        volume = self.find_ours(&ask.slot, deadline).await?;
+                        continue;
+                    }
+                    let written = self.open(&volume, &request, &change, ask, deadline).await?;
+                    return Ok(ask.context(told, &written));
+                }
+                Plan::Close(change) | Plan::Detach(change) => {
+                    if self.waited_for_doubt(&ask.slot, deadline).await? {
+                        volume = self.find_ours(&ask.slot, deadline).await?;
+                        continue;
+                    }
+                    let closed = self.write(&volume, &change, ask.address.port, deadline).await;
+                    let doing = format!("closing the export of volume {} that nobody holds", ask.slot);
+                    volume = closed.map_err(|error| device_error::status(&doing, &error))?;
+                }
+                Plan::Detached => return Err(Status::internal("a publish was planned as an unpublish")),
+            }
+        }
+    }
+
+    fn wish(&self, ask: &Ask) -> Publish {
+        Publish {
+            node: ask.node.clone(),
+            uid: None,
+            host_nqn: ask.host.nqn.clone(),
+            block: ask.block,
+            shared: ask.shared,
+            mint: self.writes.generation_for(&ask.slot, &ask.node),
+        }
+    }
+
+    /// What is to be done for a volume, with its settle as it stands now.
+    pub(crate) fn plan(&self, volume: &Volume, request: &Request) -> Plan {
+        let slot = &volume.slot;
+        if !volume.row.nvme_tcp_export && volume.record.holders.is_empty() {
+            self.settle.read_closed(slot);
+        }
+        let terms = Terms {
+            fencing: self.config.fencing,
+            allow_list: self.config.device.allow_list,
+            prefix: &self.config.nqn_prefix,
+            slot,
+            settle_left: self.settle.left(slot),
+        };
+        if let Request::Publish(wish) = request
+            && terms.drops_list(wish.shared)
+        {
+            self.said_unlisted.call_once(|| {
+                tracing::warn!(
+                    "ReadWriteMany volumes are exported without an allow list: the device is not known to take one \
+                     of several hosts (--device allow-list=comma)"
+                );
+            });
+        }
+        decide(&volume.observed(), request, &terms)
+    }
+
+    /// Writes an attachment: its generation is remembered while the outcome is not known, and what the device took
+    /// otherwise than told is taken back, for nobody was told of it.
+    async fn open(
+        &self,
+        volume: &Volume,
+        request: &Request,
+        change: &Change,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<Volume, Status> {
+        if let Request::Publish(wish) = request {
+            self.writes.minting(&ask.slot, &ask.node, wish.mint);
+        }
+        let error = match self.write(volume, change, ask.address.port, deadline).await {
+            Ok(written) => {
+                self.writes.minted(&ask.slot);
+                self.settle.forget(&ask.slot);
+                return Ok(written);
+            }
+            Err(error) => error,
+        };
+        match error.outcome() {
+            // The settle of this generation's end counts anew, should it have begun.
+            Outcome::Unknown => self.settle.forget(&ask.slot),
+            Outcome::NotApplied => self.writes.minted(&ask.slot),
+            Outcome::Applied => {
+                self.writes.minted(&ask.slot);
+                self.take_back(volume, change, &error, deadline).await;
+            }
+        }
+        Err(device_error::status(&format!("attaching volume {} to {}", ask.slot, ask.node.name()), &error))
+    }
+
+    /// Puts back what was there before a change that the device took otherwise than told. An export that was
+    /// opened is closed; one that stood open for another holder stays.
+    async fn take_back(&self, volume: &Volume, change: &Change, error: &Error, deadline: Instant) {
+        if error.kind() != ErrorKind::Mismatch {
+            return;
+        }
+        let allow = volume.observed().export.map(|export| export.allow).unwrap_or_default();
+        let export = match &change.export {
+            ExportChange::Open { .. } => ExportChange::Close,
+            ExportChange::Allow(_) => ExportChange::Allow(allow),
+            kept => kept.clone(),
+        };
+        let before = Change { record: volume.record.clone(), export };
+        if let Err(failed) = self.write(volume, &before, 0, deadline).await {
+            tracing::warn!("volume {}: taking back what the device changed failed: {failed}", volume.slot);
+        }
+    }
+}
+
+impl Ask {
+    fn context(&self, told: Attached, volume: &Volume) -> PublishContext {
+        let port = volume.row.nvme_tcp_server_port.unwrap_or(self.address.port);
+        PublishContext {
+            nqn: told.nqn,
+            address: DataAddress { port, ..self.address.clone() },
+            host: Some(self.host.clone()),
+            size_bytes: volume.row.size.or(volume.row.file_size),
+            published_as_block: told.published_as_block,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What the device says of a volume.
+
+use attachment::{Export, Observed};
+use routeros::{DiskRow, Transport, normalised_path};
+use tokio::time::Instant;
+use tonic::Status;
+use volume::{BasePath, ClusterHash, Published, Record, RecordError, Slot};
+
+use crate::Controller;
+use crate::device_error;
+
+/// What was read under a slot.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// The device answered that there is no such disk.
+    Nothing,
+    /// A volume of this cluster.
+    Ours(Box<Volume>),
+    /// A disk that must not be touched.
+    NotOurs(NotOurs),
+}
+
+/// A volume of this cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Volume {
+    /// Its name.
+    pub(crate) slot: Slot,
+    /// Its row.
+    pub(crate) row: DiskRow,
+    /// Its record.
+    pub(crate) record: Record,
+}
+
+/// Why a disk is not touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotOurs {
+    /// It has no record.
+    Unmarked,
+    /// Another cluster's record.
+    OtherCluster(ClusterHash),
+    /// A record that cannot be used.
+    Unreadable(RecordError),
+    /// A record on something that is not a file.
+    NotAFile(String),
+}
+
+impl<T: Transport> Controller<T> {
+    /// Reads what is in a slot: one request.
+    pub(crate) async fn find(&self, slot: &Slot, deadline: Instant) -> Result<Found, Status> {
+        let asked = Instant::now();
+        let read = self.client.until(deadline).disk_by_slot(slot.as_str()).await;
+        let row = read.map_err(|error| device_error::status(&format!("reading volume {slot}"), &error))?;
+        self.writes.was_read(slot, row.as_ref(), asked);
+        Ok(classify(slot, row, self.config.cluster_id.hash()))
+    }
+
+    /// Reads a volume that has to be there.
+    ///
+    /// # Errors
+    /// NOT_FOUND if the device answered that there is none, FAILED_PRECONDITION if it must not be touched.
+    pub(crate) async fn find_ours(&self, slot: &Slot, deadline: Instant) -> Result<Volume, Status> {
+        match self.find(slot, deadline).await? {
+            Found::Nothing => Err(Status::not_found(format!("there is no volume {slot} on the device"))),
+            Found::Ours(volume) => Ok(*volume),
+            Found::NotOurs(why) => Err(why.status(slot, self.config.cluster_id.hash())),
+        }
+    }
+}
+
+pub(crate) fn classify(slot: &Slot, row: Option<DiskRow>, cluster: ClusterHash) -> Found {
+    let Some(row) = row else { return Found::Nothing };
+    match Record::parse(row.comment.as_deref().unwrap_or_default()) {
+        Ok(None) => Found::NotOurs(NotOurs::Unmarked),
+        Err(error) => Found::NotOurs(NotOurs::Unreadable(error)),
+        Ok(Some(record)) if record.cluster != cluster => {
+            Found::NotOurs(NotOurs::OtherCluster(record.cluster))
+        }
+        Ok(Some(_)) if row.disk_type != "file" => Found::NotOurs(NotOurs::NotAFile(row.disk_type)),
+        Ok(Some(record)) => Found::Ours(Box::new(Volume { slot: slot.clone(), row, record })),
+    }
+}
+
+impl Volume {
+    /// What the attachment rules look at.
+    pub(crate) fn observed(&self) -> Observed {
+        let split = |list: &str| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let export = self.row.nvme_tcp_export.then(|| Export {
+            nqn: self.row.nvme_tcp_server_nqn.as_deref().unwrap_or_default().to_owned(),
+            allow: self.row.nvme_tcp_server_allow_host_name.as_deref().map(split).unwrap_or_default(),
+        });
+        Observed { record: self.record.clone(), export }
+    }
+
+    /// Its size in bytes, as it was asked for.
+    pub(crate) fn capacity(&self) -> Option<u64> {
+        self.row.file_size.or(self.row.size)
+    }
+
+    /// Whether its image lies where this driver puts it below `base`.
+    pub(crate) fn lies_below(&self, base: &BasePath) -> bool {
+        let image = base.image(&self.slot);
+        self.row.file_path.as_deref().is_some_and(|path| normalised_path(path) == normalised_path(&image))
+    }
+
+    /// The CSI ids of its holders, of those whose names fit the record.
+    pub(crate) fn published_node_ids(&self) -> Vec<String> {
+        let ids = self.record.holders.iter().filter_map(volume::NodeRef::node_id);
+        ids.map(|node| node.to_string()).collect()
+    }
+}
+
+impl NotOurs {
+    /// FAILED_PRECONDITION: what is there, and what to do.
+    pub(crate) fn status(&self, slot: &Slot, cluster: ClusterHash) -> Status {
+        Status::failed_precondition(self.message(slot, cluster))
+    }
+
+    /// What is there, and what to do.
+    pub(crate) fn message(&self, slot: &Slot, cluster: ClusterHash) -> String {
+        match self {
+            Self::Unmarked => format!(
+                "disk {slot} carries no record of this driver, so it is not touched; adopt it or choose another volume"
+            ),
+            Self::OtherCluster(other) => {
+                format!("disk {slot} belongs to cluster {other}, not to this one ({cluster})")
+            }
+            Self::NotAFile(kind) => format!("disk {slot} is of type {kind}, not file: it is not touched"),
+            Self::Unreadable(error @ RecordError::OtherVersion(_)) => {
+                format!("disk {slot}: {error}; use the version of this driver that wrote it")
+            }
+            Self::Unreadable(error) => format!(
+                "disk {slot}: {error}; once no node has it connected, repair it on the device with: {}",
+                repair(slot, cluster)
+            ),
+        }
+    }
+}
+
+/// The line that makes a damaged volume a detached one: waited for, and never formatted, since nobody knows any
+/// more what it held.
+fn repair(slot: &Slot, cluster: ClusterHash) -> String {
+    let published = Published { filesystem: false, block: true };
+    let record = Record { unproven: true, published, ..Record::new(cluster) };
+    format!("/disk set [find slot=\"{slot}\"] nvme-tcp-export=no comment=\"{record}\"")
+}

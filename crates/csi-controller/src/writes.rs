@@ -1,0 +1,171 @@
+//! Doubts about writes (attachments.md, "Writes").
+//!
+//! After an unknown outcome no other write goes to that row until the write was seen to have landed, a barrier (a
+//! read of the same device user, where `order=fifo` was shown), or the device's own cap. At start every row is in
+//! doubt: another process of this controller may have sent something just before it ended.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use routeros::{DiskChange, DiskRow, REQUEST_CAP};
+use tokio::time::Instant;
+use volume::{Generation, NodeId, Slot};
+
+use crate::device_facts::Order;
+
+/// What a write makes of a row, to be recognised in a reading.
+#[derive(Clone, Debug)]
+pub(crate) enum Sent {
+    /// The row is there.
+    Add,
+    /// The row shows this.
+    Set(DiskChange),
+    /// The row is gone.
+    Remove,
+}
+
+/// The rows in doubt.
+pub(crate) struct Writes {
+    order: Order,
+    started: Instant,
+    rows: Mutex<HashMap<Slot, Doubt>>,
+    minted: Mutex<HashMap<Slot, (NodeId, Generation)>>,
+}
+
+struct Doubt {
+    since: Instant,
+    sent: Sent,
+}
+
+impl Writes {
+    /// Nothing is known of what was sent before now.
+    pub(crate) fn new(order: Order) -> Self {
+        Self { order, started: Instant::now(), rows: Mutex::default(), minted: Mutex::default() }
+    }
+
+    /// A write has failed with an unknown outcome just now.
+    pub(crate) fn doubt(&self, slot: &Slot, sent: Sent) {
+        lock(&self.rows).insert(slot.clone(), Doubt { since: Instant::now(), sent });
+    }
+
+    /// A row was read, by a request that was sent at `asked`.
+    pub(crate) fn was_read(&self, slot: &Slot, row: Option<&DiskRow>, asked: Instant) {
+        let mut rows = lock(&self.rows);
+        let Some(doubt) = rows.get(slot) else { return };
+        let is_barrier = self.order == Order::Fifo && asked >= doubt.since;
+        if is_barrier || doubt.sent.is_seen_in(row) || doubt.since + REQUEST_CAP <= asked {
+            rows.remove(slot);
+        }
+    }
+
+    /// Until when no write may go to the row; `None` if one may go now, provided that it was read just before.
+    pub(crate) fn doubtful_until(&self, slot: &Slot) -> Option<Instant> {
+        let own = lock(&self.rows).get(slot).map(|doubt| doubt.since + REQUEST_CAP);
+        // With `order=fifo` the reading before each write is the barrier for what a predecessor sent.
+        let at_start = (self.order == Order::Unknown).then_some(self.started + REQUEST_CAP);
+        own.max(at_start).filter(|until| *until > Instant::now())
+    }
+
+    /// The generation that a publish to this node sends: that of a try whose outcome was not known, else a new one.
+    pub(crate) fn generation_for(&self, slot: &Slot, node: &NodeId) -> Generation {
+        match lock(&self.minted).get(slot) {
+            Some((minted_for, generation)) if minted_for == node => *generation,
+            _ => Generation::random(),
+        }
+    }
+
+    /// A generation is being sent; it stays with that node until the outcome is known.
+    pub(crate) fn minting(&self, slot: &Slot, node: &NodeId, generation: Generation) {
+        lock(&self.minted).insert(slot.clone(), (node.clone(), generation));
+    }
+
+    /// The outcome is known: the next attachment gets a generation of its own.
+    pub(crate) fn minted(&self, slot: &Slot) {
+        lock(&self.minted).remove(slot);
+    }
+}
+
+impl Sent {
+    fn is_seen_in(&self, row: Option<&DiskRow>) -> bool {
+        match (self, row) {
+            (Self::Add, Some(_)) | (Self::Remove, None) => true,
+            (Self::Set(change), Some(row)) => shows(row, change),
+            _ => false,
+        }
+    }
+}
+
+fn shows(row: &DiskRow, change: &DiskChange) -> bool {
+    let is = |sent: &Option<String>, shown: &Option<Box<str>>| {
+        sent.as_deref().is_none_or(|sent| sent == shown.as_deref().unwrap_or_default())
+    };
+    change.nvme_tcp_export.is_none_or(|export| export == row.nvme_tcp_export)
+        && is(&change.comment, &row.comment)
+        && is(&change.nvme_tcp_server_nqn, &row.nvme_tcp_server_nqn)
+        && is(&change.nvme_tcp_server_allow_host_name, &row.nvme_tcp_server_allow_host_name)
+        && change.file_size.is_none_or(|size| row.file_size.is_some_and(|shown| shown >= size))
+}
+
+fn lock<V>(map: &Mutex<V>) -> MutexGuard<'_, V> {
+    // The maps are whole after every statement.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::Duration;
+
+    use super::*;
+
+    fn slot() -> Slot {
+        Slot::parse("rds-a").unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_known_order_only_the_cap_ends_a_doubt() {
+        let writes = Writes::new(Order::Unknown);
+        assert!(writes.doubtful_until(&slot()).is_some(), "a predecessor may have sent something");
+        tokio::time::advance(REQUEST_CAP).await;
+        assert_eq!(writes.doubtful_until(&slot()), None);
+        writes.doubt(&slot(), Sent::Add);
+        tokio::time::advance(Duration::from_secs(59)).await;
+        writes.was_read(&slot(), None, Instant::now());
+        assert_eq!(writes.doubtful_until(&slot()), Some(Instant::now() + Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(writes.doubtful_until(&slot()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_requests_keep_their_order_a_read_is_the_barrier() {
+        let writes = Writes::new(Order::Fifo);
+        let asked_before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        writes.doubt(&slot(), Sent::Add);
+        writes.was_read(&slot(), None, asked_before);
+        assert!(writes.doubtful_until(&slot()).is_some(), "it was asked before the write ended");
+        writes.was_read(&slot(), None, Instant::now());
+        assert_eq!(writes.doubtful_until(&slot()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_seen_to_have_landed_is_in_doubt_no_more() {
+        let writes = Writes::new(Order::Unknown);
+        tokio::time::advance(REQUEST_CAP).await;
+        writes.doubt(&slot(), Sent::Remove);
+        writes.was_read(&slot(), None, Instant::now());
+        assert_eq!(writes.doubtful_until(&slot()), None);
+    }
+
+    #[test]
+    fn a_try_again_sends_the_same_generation_to_the_same_node_only() {
+        let (writes, a, b) =
+            (Writes::new(Order::Fifo), NodeId::of_node("a").unwrap(), NodeId::of_node("b").unwrap());
+        let first = writes.generation_for(&slot(), &a);
+        writes.minting(&slot(), &a, first);
+        assert_eq!(writes.generation_for(&slot(), &a), first);
+        assert_ne!(writes.generation_for(&slot(), &b), first);
+        writes.minted(&slot());
+        assert_ne!(writes.generation_for(&slot(), &a), first);
+    }
+}
