@@ -14,6 +14,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 pub use builder::{GIB, GuestBuilder, MIB};
 pub use command::{Background, Command, Output};
@@ -69,6 +70,12 @@ impl Guest {
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.machine.process_id()
+    }
+
+    /// How long its last boot took, from QEMU's start until it took commands; none while it is off.
+    #[must_use]
+    pub fn boot_time(&self) -> Option<Duration> {
+        self.machine.boot_time()
     }
 
     /// A shell command to be configured: input, environment, deadline.

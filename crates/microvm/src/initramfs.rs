@@ -40,6 +40,7 @@ pub(crate) fn add_libraries(tree: &mut Tree, programs: &[&Path]) -> Result<()> {
 }
 
 /// The base and what a test adds in one file of the directory; the same additions give the same file.
+/// One caller at a time.
 pub(crate) fn complete(base: &Path, additions: &Tree, directory: &Path) -> Result<PathBuf> {
     let place = directory.join(format!("{}-{}.cpio", stem(base), additions.digest()?));
     if place.exists() {

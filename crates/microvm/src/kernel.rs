@@ -47,7 +47,7 @@ impl fmt::Display for Kernel {
 pub(crate) struct Unpacked {
     /// Its release, as `uname -r` says it.
     pub(crate) release: String,
-    /// The compressed image.
+    /// The image, an ELF file.
     pub(crate) image: PathBuf,
     /// The directory of its modules, with `modules.dep`.
     pub(crate) modules: PathBuf,

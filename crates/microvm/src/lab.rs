@@ -3,8 +3,8 @@
 mod directory;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::hub::Hub;
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) keeper: Keeper,
     pub(crate) directory: Directory,
+    /// Held while an initramfs is written: guests of the same content share one file.
+    pub(crate) writing: Mutex<()>,
     guests: AtomicU8,
 }
 
@@ -47,6 +49,7 @@ impl Lab {
             hub: Arc::default(),
             keeper: Keeper::new(),
             directory: Directory::new()?,
+            writing: Mutex::default(),
             guests: AtomicU8::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -1,8 +1,8 @@
 //! The one door to host processes.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -10,18 +10,37 @@ use crate::{Error, Result};
 
 /// Runs a program to its end and returns its standard output.
 pub(crate) fn output(program: &str, arguments: &[&str], directory: Option<&Path>) -> Result<Vec<u8>> {
-    let line = format!("{program} {}", arguments.join(" "));
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     if let Some(directory) = directory {
         command.current_dir(directory);
     }
+    let line = format!("{program} {}", arguments.join(" "));
     let output = command.output().map_err(Error::host(&line))?;
+    succeeded(line, output)
+}
+
+/// Runs a program to its end with this input and returns its standard output.
+pub(crate) fn filter(program: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    let line = format!("{program} {}", arguments.join(" "));
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(Error::host(&line))?;
+    let stdin = child.stdin.take();
+    let output = thread::scope(|scope| {
+        // A program that ends early takes no more: its status tells.
+        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
+        child.wait_with_output()
+    });
+    succeeded(line.clone(), output.map_err(Error::host(line))?)
+}
+
+fn succeeded(program: String, output: Output) -> Result<Vec<u8>> {
     if output.status.success() {
         return Ok(output.stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::Program { program: line, status: output.status, stderr })
+    Err(Error::Program { program, status: output.status, stderr })
 }
 
 /// As [`output`], as text.

@@ -3,6 +3,7 @@
 //! Idempotent, safe to be called by several processes at once, and without network once everything is there.
 
 mod apt;
+mod image;
 mod kernels;
 
 use std::env;

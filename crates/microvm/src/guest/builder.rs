@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::machine::{Machine, Specification};
 use crate::initramfs::{self, Node, Tree};
 use crate::lab::Shared;
+use crate::lock::lock;
 use crate::{Guest, Kernel, Result};
 
 /// Bytes in a mebibyte.
@@ -96,7 +97,10 @@ impl GuestBuilder {
             initramfs::add_libraries(&mut additions, &[from])?;
             additions.insert(to, Node::Copy { from: from.clone() });
         }
-        let initramfs = initramfs::complete(&base, &additions, self.lab.directory.path())?;
+        let initramfs = {
+            let _writing = lock(&self.lab.writing);
+            initramfs::complete(&base, &additions, self.lab.directory.path())?
+        };
         let specification = Specification {
             name: self.name,
             number: self.number,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -47,8 +47,8 @@ pub(super) struct Machine {
 #[derive(Debug)]
 struct Running {
     qemu: Child,
-    /// Where the host reaches the agent, once it is ready.
-    agent: Option<SocketAddr>,
+    /// Once the agent is ready: where the host reaches it, and how long that took.
+    agent: Option<(SocketAddr, Duration)>,
 }
 
 impl Machine {
@@ -88,8 +88,13 @@ impl Machine {
         matches!(qemu.try_wait(), Ok(None)).then(|| qemu.id())
     }
 
+    pub(super) fn boot_time(&self) -> Option<Duration> {
+        lock(&self.running).as_ref().and_then(|running| running.agent).map(|(_, time)| time)
+    }
+
     /// Starts QEMU and waits until the agent listens.
     pub(super) fn start(&self) -> Result<()> {
+        let started = Instant::now();
         let mut qemu = self.lab.keeper.spawn(qemu::PROGRAM, &self.arguments(), &self.directory)?;
         let pipes = qemu.stdout.take().zip(qemu.stderr.take());
         // From here on the process is ended with the guest, whatever fails.
@@ -99,7 +104,7 @@ impl Machine {
         boot.wait(BOOT_DEADLINE).map_err(|reason| self.boot_error(&reason))?;
         let agent = self.agent_port()?;
         if let Some(running) = &mut *lock(&self.running) {
-            running.agent = Some(agent);
+            running.agent = Some((agent, started.elapsed()));
         }
         Ok(())
     }
@@ -116,7 +121,7 @@ impl Machine {
     /// A new connection to the agent.
     pub(super) fn connect(&self) -> Result<TcpStream> {
         let agent = lock(&self.running).as_ref().and_then(|running| running.agent);
-        let agent = agent.ok_or_else(|| Error::NotRunning(self.name().to_owned()))?;
+        let (agent, _) = agent.ok_or_else(|| Error::NotRunning(self.name().to_owned()))?;
         let connect = || -> io::Result<TcpStream> {
             let stream = TcpStream::connect(agent)?;
             stream.set_nodelay(true)?;

@@ -6,10 +6,12 @@ use std::path::Path;
 use crate::{Error, Result, process};
 
 /// Files that the host must have, and the package of Debian 12 that brings each.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 14] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/xz", "xz-utils"),
+    ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/setpriv", "util-linux"),
     ("/sbin/depmod", "kmod"),
     ("/sbin/mke2fs", "e2fsprogs"),
@@ -19,7 +21,6 @@ const NEEDED: [(&str, &str); 13] = [
     ("/bin/mount", "mount"),
     ("/sbin/blockdev", "util-linux"),
     ("/usr/bin/dpkg", "dpkg"),
-    ("/bin/ip", "iproute2"),
 ];
 
 /// Installs the packages of the files that are not there, if any.

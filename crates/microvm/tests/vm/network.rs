@@ -9,6 +9,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) fn a_link_is_cut_and_comes_back_and_commands_go_on(kernel: Kernel) {
     let lab = Lab::new(kernel).unwrap();
     let [a, b] = lab.boot([lab.guest("a"), lab.guest("b")]).unwrap();
+    eprintln!("two guests up after {:?} and {:?}", a.boot_time().unwrap(), b.boot_time().unwrap());
     let listener = a.spawn("echo hello from a | nc -l -p 7").unwrap();
     a.sh("until netstat -ltn | grep -q :7; do usleep 10000; done").unwrap();
     assert_eq!(b.sh(&format!("nc {} 7 < /dev/null", a.address())).unwrap(), "hello from a");

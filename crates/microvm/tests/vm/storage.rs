@@ -23,7 +23,7 @@ cat /sys/block/${loop#/dev/}/loop/dio
 
 /// Connects, and waits for the block device.
 const CONNECT: &str = r#"set -e
-echo "transport=tcp,traddr=$TARGET,trsvcid=4420,nqn=nqn.test:volume,hostnqn=$HOST" > /dev/nvme-fabrics
+echo "transport=tcp,traddr=$TARGET,trsvcid=4420,nqn=nqn.test:volume,hostnqn=$HOST,hostid=$HOST_ID" > /dev/nvme-fabrics
 until [ -b /dev/nvme0n1 ]; do usleep 10000; done
 "#;
 
@@ -34,9 +34,12 @@ pub(crate) fn one_guest_writes_to_a_disk_of_the_other_over_nvme_tcp(kernel: Kern
     let exported = target.command(EXPORT).env("ADDRESS", &address).run().unwrap();
     assert!(exported.success() && exported.stdout_text() == "1\n", "{exported}");
 
-    let connect = |host: &str| node.command(CONNECT).env("TARGET", &address).env("HOST", host).run().unwrap();
-    assert!(!connect("nqn.test:stranger").success());
-    let connected = connect("nqn.test:node");
+    let connect = |host: &str, id: &str| {
+        let command = node.command(CONNECT).env("TARGET", &address).env("HOST", host).env("HOST_ID", id);
+        command.run().unwrap()
+    };
+    assert!(!connect("nqn.test:stranger", "00000000-0000-4000-8000-000000000001").success());
+    let connected = connect("nqn.test:node", "00000000-0000-4000-8000-000000000002");
     assert!(connected.success(), "{connected}");
     assert_eq!(node.sh("cat /sys/block/nvme0n1/queue/logical_block_size").unwrap(), "512");
 
