@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use microvm::{Guest, Kernel, Lab};
+use microvm::{Error, Guest, Kernel, Lab};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -30,6 +30,8 @@ pub(crate) fn a_link_is_cut_and_comes_back_and_commands_go_on(kernel: Kernel) {
 
     a.pause().unwrap();
     assert!(!reaches(&b, &a));
+    let unheard = a.command("true").deadline(Duration::from_secs(1)).run();
+    assert!(matches!(unheard, Err(Error::Timeout { .. })), "{unheard:?}");
     a.resume().unwrap();
     assert!(reaches(&b, &a));
 }

@@ -63,7 +63,14 @@ impl Background {
             connection.set_read_timeout(None)?;
             connection.try_clone().map(Mutex::new)
         };
-        let sending = start(&mut connection).map_err(|source| machine.agent_error(&command, source))?;
+        let sending = start(&mut connection).map_err(|source| match source.kind() {
+            // A read that times out says so in either way (socket(7), SO_RCVTIMEO).
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                let (guest, command) = (machine.name().to_owned(), command.clone());
+                Error::Timeout { guest, command, after: deadline, output: String::new() }
+            }
+            _ => machine.agent_error(&command, source),
+        })?;
         let progress = Arc::new(Progress::default());
         let from_guest = connection.try_clone().map_err(Error::host("connection to the agent"))?;
         let recorder = Arc::clone(&progress);
