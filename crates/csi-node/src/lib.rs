@@ -1,1 +1,29 @@
-//! The CSI Node service: one file per RPC.
+//! The CSI Node service: one file per RPC, each parse, observe, plan (pure), apply, reply.
+//!
+//! What is stored is only what cannot be observed (`records`), written before the effect that it is of.
+//! A crash at any point is one more observation at the retry.
+
+mod attached;
+mod capabilities;
+mod connect;
+mod error;
+mod expand;
+mod fence;
+mod flags;
+mod format;
+mod info;
+mod metrics;
+mod mounted;
+mod node;
+mod publish;
+mod records;
+mod request;
+mod scans;
+mod service;
+mod settle;
+mod stage;
+mod stats;
+mod unpublish;
+mod unstage;
+
+pub use node::{Config, Node, OpenError};

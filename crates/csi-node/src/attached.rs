@@ -1,0 +1,131 @@
+//! The look-up (node.md rule 1): which device, if any, is this volume now. By exact NQN, never by a
+//! remembered name.
+
+use host::{Controller, ControllerState, Device, Subsystem};
+use volume::{NqnPrefix, Slot};
+
+/// RouterOS exports each disk as the only namespace of its subsystem (routeros.md).
+const NAMESPACE: u32 = 1;
+
+/// A volume that is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// The device of the multipath head.
+    pub(crate) device: Device,
+    /// Its size in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// What stands between an NQN and its device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Hindrance {
+    #[error("no controller of {nqn} is connected")]
+    NoController { nqn: String },
+    #[error(
+        "controller {controller} of {nqn} is {state}, not live; it is tried again until ctrl_loss_tmo is over"
+    )]
+    NotLive { nqn: String, controller: String, state: String },
+    #[error(
+        "controller {controller} of {nqn} is live, but the kernel shows no namespace 1: {others} of the same volume \
+         may hold its identity (duplicate IDs, see dmesg)"
+    )]
+    DuplicateIds { nqn: String, controller: String, others: String },
+    #[error(
+        "controller {controller} of {nqn} is live, but shows no namespace 1: is the disk exported, or a file?"
+    )]
+    NoNamespace { nqn: String, controller: String },
+    #[error(
+        "{device} of {nqn} has {bytes} bytes, less than the {least} of the volume: nothing is done with it"
+    )]
+    TooSmall { nqn: String, device: Device, bytes: u64, least: u64 },
+}
+
+/// Finds the device of `nqn`: a live controller, namespace 1, and at least `least` bytes.
+///
+/// # Errors
+/// What stands in the way.
+pub(crate) fn look_up(subsystems: &[Subsystem], nqn: &str, least: u64) -> Result<Attached, Hindrance> {
+    let controllers = controllers(subsystems, nqn);
+    let named = || nqn.to_owned();
+    let Some(first) = controllers.first() else { return Err(Hindrance::NoController { nqn: named() }) };
+    let Some(live) = controllers.iter().find(|controller| controller.state == ControllerState::Live) else {
+        let (controller, state) = (first.name.clone(), state_name(&first.state));
+        return Err(Hindrance::NotLive { nqn: named(), controller, state });
+    };
+    let namespace = subsystems
+        .iter()
+        .filter(|subsystem| subsystem.nqn == nqn)
+        .flat_map(|subsystem| &subsystem.namespaces)
+        .find(|namespace| namespace.id == NAMESPACE);
+    let Some(namespace) = namespace else {
+        return Err(Hindrance::NoNamespace { nqn: named(), controller: live.name.clone() });
+    };
+    if namespace.bytes < least {
+        let (device, bytes) = (namespace.device.clone(), namespace.bytes);
+        return Err(Hindrance::TooSmall { nqn: named(), device, bytes, least });
+    }
+    Ok(Attached { device: namespace.device.clone(), bytes: namespace.bytes })
+}
+
+/// Names other generations of the volume where these may be what hides the namespace (node.md K1).
+pub(crate) fn explain(hindrance: Hindrance, others: &[&str]) -> Hindrance {
+    match hindrance {
+        Hindrance::NoNamespace { nqn, controller } if !others.is_empty() => {
+            Hindrance::DuplicateIds { nqn, controller, others: others.join(", ") }
+        }
+        hindrance => hindrance,
+    }
+}
+
+/// The controllers of an NQN, in any state.
+pub(crate) fn controllers<'a>(subsystems: &'a [Subsystem], nqn: &str) -> Vec<&'a Controller> {
+    subsystems
+        .iter()
+        .filter(|subsystem| subsystem.nqn == nqn)
+        .flat_map(|subsystem| &subsystem.controllers)
+        .collect()
+}
+
+/// The names of the live controllers of an NQN.
+pub(crate) fn live_controllers<'a>(subsystems: &'a [Subsystem], nqn: &str) -> Vec<&'a str> {
+    let live = controllers(subsystems, nqn).into_iter().filter(|one| one.state == ControllerState::Live);
+    live.map(|controller| controller.name.as_str()).collect()
+}
+
+/// The subsystems of a volume under any generation of exactly this prefix, with controllers or not.
+pub(crate) fn of_slot<'a>(
+    subsystems: &'a [Subsystem],
+    prefix: &NqnPrefix,
+    slot: &Slot,
+) -> Vec<&'a Subsystem> {
+    let ours = |nqn: &str| prefix.slot_of(nqn).is_some_and(|(named, _)| named == *slot);
+    subsystems.iter().filter(|subsystem| ours(&subsystem.nqn)).collect()
+}
+
+/// The subsystem that a device number belongs to.
+pub(crate) fn owner(subsystems: &[Subsystem], number: (u32, u32)) -> Option<&Subsystem> {
+    subsystems
+        .iter()
+        .find(|subsystem| subsystem.namespaces.iter().any(|namespace| namespace.device.number() == number))
+}
+
+/// The device number, which is what is compared.
+pub(crate) trait Number {
+    /// Major and minor.
+    fn number(&self) -> (u32, u32);
+}
+
+impl Number for Device {
+    fn number(&self) -> (u32, u32) {
+        (self.major, self.minor)
+    }
+}
+
+fn state_name(state: &ControllerState) -> String {
+    match state {
+        ControllerState::Live => "live".into(),
+        ControllerState::Reconnecting => "reconnecting".into(),
+        ControllerState::Deleting => "being deleted".into(),
+        ControllerState::Other(word) => format!("{word:?}"),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a call can fail with, and the gRPC code of each (node.md rule 11).
+//!
+//! The kubelet forgets a volume after a final code of NodeStageVolume and never unstages it, so what
+//! comes after the first effect is always UNAVAILABLE, ABORTED or DEADLINE_EXCEEDED.
+
+use host::ErrorKind;
+use tonic::{Code, Status};
+
+use crate::attached::Hindrance;
+use crate::connect::ConnectError;
+use crate::expand::ExpandError;
+use crate::publish::PublishError;
+use crate::records::RecordError;
+use crate::request::RequestError;
+use crate::settle::SettleError;
+use crate::stage::StageError;
+use crate::stats::StatsError;
+use crate::unstage::UnstageError;
+
+/// The result of a step of a call.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// The sum of all concerns; each knows its code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Host(#[from] host::Error),
+    #[error(transparent)]
+    Hindrance(#[from] Hindrance),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Unstage(#[from] UnstageError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Expand(#[from] ExpandError),
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    #[error("{}", .0.message())]
+    InFlight(Status),
+    #[error("{problem}; the volume is still on this node, so unstage it before it is asked for otherwise")]
+    StillHere { problem: String },
+}
+
+impl Error {
+    /// The gRPC code.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Request(error) => error.code(),
+            Self::Record(error) => error.code(),
+            Self::Host(error) => host_code(error.kind),
+            // The device may come back or be exported; nothing was changed.
+            Self::Hindrance(_) => Code::Unavailable,
+            Self::Connect(error) => error.code(),
+            Self::Settle(error) => error.code(),
+            Self::Stage(error) => error.code(),
+            Self::Unstage(error) => error.code(),
+            Self::Publish(error) => error.code(),
+            Self::Expand(error) => error.code(),
+            Self::Stats(error) => error.code(),
+            Self::InFlight(status) => status.code(),
+            Self::StillHere { .. } => Code::Aborted,
+        }
+    }
+
+    /// Whether the CO may forget the volume after it.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self.code(), Code::Unavailable | Code::Aborted | Code::DeadlineExceeded)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// The code of a node operation that failed: never final, since something was begun.
+pub(crate) fn host_code(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::Abandoned => Code::DeadlineExceeded,
+        ErrorKind::Pending | ErrorKind::Busy => Code::Aborted,
+        ErrorKind::Refused(_) | ErrorKind::Missing | ErrorKind::Malformed => Code::Unavailable,
+    }
+}

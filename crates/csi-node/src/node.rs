@@ -1,0 +1,125 @@
+//! The service's state: what every RPC works with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use csi_server::{InFlight, InFlightGuard};
+use host::Host;
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+use volume::{HostIdentity, NodeId, NqnPrefix, Slot};
+
+use crate::error::{Error, Result};
+use crate::fence::Fences;
+use crate::metrics::Metrics;
+use crate::records::{Records, fallback_identity};
+use crate::scans::Scans;
+
+/// What an operator sets of a node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node, `rds:<Node name>` on the wire.
+    pub node: NodeId,
+    /// What every NQN of ours begins with; nothing else on the node is ever touched.
+    pub nqn_prefix: NqnPrefix,
+    /// The driver's own directory under the kubelet's plugins directory, for records.
+    pub state_dir: PathBuf,
+    /// How many volumes the node takes; 0 leaves it to the CO.
+    pub max_volumes: u32,
+    /// How many pods may have one raw block volume: bind mounts of a device under bidirectional
+    /// propagation multiply, and 2,048 of them ate a kernel's memory elsewhere (lessons.md).
+    pub max_block_publishes: usize,
+    /// How long before the caller gives up an answer is sent.
+    pub answer_margin: Duration,
+}
+
+/// The CSI Node service of one node.
+pub struct Node<H> {
+    pub(crate) host: H,
+    pub(crate) config: Config,
+    pub(crate) records: Records,
+    pub(crate) fallback_host: HostIdentity,
+    pub(crate) in_flight: InFlight,
+    pub(crate) fences: Fences,
+    pub(crate) scans: Scans,
+    pub(crate) metrics: Metrics,
+}
+
+/// The node's own directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("state directory: {0}")]
+pub struct OpenError(String);
+
+impl<H: Host> Node<H> {
+    /// Opens the records, makes the fallback host identity where there is none yet, and shows the
+    /// metrics in `registry`.
+    ///
+    /// # Errors
+    /// Where the state directory cannot be made, read or written.
+    pub fn open(host: H, config: Config, registry: &mut Registry) -> std::result::Result<Self, OpenError> {
+        let records = Records::open(&config.state_dir).map_err(|error| OpenError(error.to_string()))?;
+        let fallback_host = fallback_identity(&records).map_err(|error| OpenError(error.to_string()))?;
+        Ok(Self {
+            host,
+            config,
+            records,
+            fallback_host,
+            in_flight: InFlight::default(),
+            fences: Fences::default(),
+            scans: Scans::default(),
+            metrics: Metrics::register(registry),
+        })
+    }
+
+    /// Takes the operator's word that the volume's attachments on this node are over and that what
+    /// they have not written may be dropped (node.md rule 5). It holds for the generations that are here now, until
+    /// they are gone or this process ends. Returns their NQNs; none here is an empty list.
+    ///
+    /// # Errors
+    /// Where the record or sysfs cannot be read: the text says which and why.
+    pub async fn declare_fenced(&self, slot: &Slot) -> std::result::Result<Vec<String>, String> {
+        let nqns = self.generations(slot).await.map_err(|error| error.to_string())?;
+        tracing::warn!(volume_id = %slot, ?nqns, "declared fenced by the operator");
+        self.fences.declare(nqns.clone());
+        Ok(nqns)
+    }
+
+    /// Counts our connections for the gauge; to be called before each scrape. Reads sysfs only.
+    pub async fn refresh_gauges(&self) {
+        let count = self.host.subsystems().await.ok().map(|subsystems| {
+            let ours = |nqn: &str| self.config.nqn_prefix.slot_of(nqn).is_some();
+            let connected = subsystems.iter().filter(|one| !one.controllers.is_empty() && ours(&one.nqn));
+            connected.count() as u64
+        });
+        self.metrics.set_connections(count);
+    }
+
+    /// The generations of a volume that the record names or sysfs shows.
+    async fn generations(&self, slot: &Slot) -> Result<Vec<String>> {
+        let subsystems = self.host.subsystems().await?;
+        let shown = crate::attached::of_slot(&subsystems, &self.config.nqn_prefix, slot);
+        let mut nqns: Vec<String> = shown.iter().map(|subsystem| subsystem.nqn.clone()).collect();
+        nqns.extend(self.records.load(slot)?.map(|record| record.nqn.to_string()));
+        nqns.sort();
+        nqns.dedup();
+        Ok(nqns)
+    }
+
+    /// Claims a volume for an RPC.
+    pub(crate) fn guard(&self, slot: &Slot, rpc: &'static str) -> Result<InFlightGuard> {
+        self.in_flight.try_start(slot.as_str(), rpc).map_err(Error::InFlight)
+    }
+
+    /// When an answer must be ready: before the caller gives up, so that it learns why.
+    pub(crate) fn answer_by(&self, deadline: Instant) -> Instant {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A tenth of a short call is still an answer in time.
+        deadline - self.config.answer_margin.min(left / 10)
+    }
+
+    /// Says that data may have been lost, where people and alerts look.
+    pub(crate) fn say_loss(&self, slot: &Slot, nqn: &str, why: &str) {
+        self.metrics.loss();
+        tracing::error!(volume_id = %slot, nqn, "data that was not written yet may be lost: {why}");
+    }
+}

@@ -1,0 +1,75 @@
+//! A raw device is bound on a file (node.md rule 10): its number and NQN are compared at every
+//! publish, and a helper holds it open, so that the number is not given to another device.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use host::{Host, MountEntry};
+
+use super::{Publish, PublishError};
+use crate::attached::Number as _;
+use crate::error::Result;
+use crate::mounted;
+
+pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<()> {
+    let Publish { node, volume, request, device, .. } = publish;
+    let others = others(publish, mounts).await?;
+    publish.refuse_second_pod(&others)?;
+    if others.len() >= node.config.max_block_publishes {
+        tracing::error!(volume_id = %request.slot, count = others.len(), "a mount storm of a block device was refused");
+        return Err(PublishError::TooMany { count: others.len() }.into());
+    }
+    if keeps_what_is_there(publish, mounts).await? {
+        return Ok(node.host.hold(*volume, device, &request.target).await?);
+    }
+    node.host.make_file(&request.target).await?;
+    // Held first: from here on the number that is bound stays this device's.
+    node.host.hold(*volume, device, &request.target).await?;
+    if let Err(error) = publish.bind(&device.path()).await {
+        node.host.release(*volume, &request.target).await?;
+        return Err(error);
+    }
+    check(publish).await
+}
+
+async fn others<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<Vec<PathBuf>> {
+    let devices = BTreeSet::from([publish.device.number()]);
+    let mut all = mounted::block_publishes(&publish.node.host, mounts, &devices).await?;
+    all.retain(|path| *path != publish.request.target);
+    Ok(all)
+}
+
+/// Whether the right device is at the target already. A wrong one, left from before a renumbering,
+/// is taken away; anything but a device node is refused.
+async fn keeps_what_is_there<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<bool> {
+    let Publish { node, volume, request, device, .. } = publish;
+    let there = mounted::at(mounts, &request.target);
+    let Some(top) = there.last() else { return Ok(false) };
+    let Some(found) = mounted::bound_device(&node.host, &request.target).await? else {
+        let what = format!("{} on {}:{}", top.fs, top.major, top.minor);
+        return Err(PublishError::TargetTaken { path: request.target.clone(), what }.into());
+    };
+    if found == device.number() {
+        publish.refuse_other_access(&top.options)?;
+        return Ok(true);
+    }
+    tracing::warn!(target = %request.target.display(), ?found, %device, "another device was published here: replaced");
+    for _ in &there {
+        node.metrics.mounted("unmount", node.host.unmount(*volume, &request.target).await)?;
+    }
+    node.host.release(*volume, &request.target).await?;
+    Ok(false)
+}
+
+/// The device node was found by name; only its number says what was bound.
+async fn check<H: Host>(publish: &Publish<'_, H>) -> Result<()> {
+    let Publish { node, volume, request, device, .. } = publish;
+    let found = mounted::bound_device(&node.host, &request.target).await?;
+    if found == Some(device.number()) {
+        return Ok(());
+    }
+    node.metrics.mounted("unmount", node.host.unmount(*volume, &request.target).await)?;
+    node.host.release(*volume, &request.target).await?;
+    let (path, device) = (request.target.clone(), (*device).clone());
+    Err(PublishError::WrongDevice { path, found, device }.into())
+}

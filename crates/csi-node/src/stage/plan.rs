@@ -1,0 +1,148 @@
+//! What is to be done to stage a volume: pure.
+
+use std::collections::BTreeSet;
+
+use host::{Host, MountEntry, Subsystem};
+use volume::{NqnPrefix, Slot};
+
+use super::StageError;
+use crate::Node;
+use crate::attached::{self, Number as _, look_up};
+use crate::error::Result;
+use crate::mounted;
+use crate::records::{Phase, StageRecord};
+use crate::request::{Form, StageRequest};
+use crate::settle::Remains;
+
+/// What is known of a volume on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) record: Option<StageRecord>,
+    pub(crate) subsystems: Vec<Subsystem>,
+    pub(crate) mounts: Vec<MountEntry>,
+}
+
+/// The next steps.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Everything is done already.
+    Staged,
+    /// The generation is connected and the only one: look it up, mount.
+    Connected,
+    /// Ask the target, settle these, and connect unless a controller is there already.
+    Attach { settle: Vec<Remains>, connect: bool },
+}
+
+impl Seen {
+    /// Looks at the record, sysfs and the mounts.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read: then nothing is done.
+    pub(crate) async fn observe<H: Host>(node: &Node<H>, slot: &Slot) -> Result<Self> {
+        Ok(Self {
+            record: node.records.load(slot)?,
+            subsystems: node.host.subsystems().await?,
+            mounts: node.host.mounts().await?,
+        })
+    }
+}
+
+/// Decides.
+///
+/// # Errors
+/// Where the volume is staged as something else, or its staging path is another's.
+pub(super) fn plan(
+    seen: &Seen,
+    request: &StageRequest,
+    prefix: &NqnPrefix,
+) -> std::result::Result<Plan, StageError> {
+    let nqn = request.publish.nqn.as_str();
+    let settle = remains_to_settle(seen, request, prefix);
+    refuse_taken_path(seen, request, &settle)?;
+    refuse_other_use(seen, request)?;
+    let connected = !attached::controllers(&seen.subsystems, nqn).is_empty();
+    Ok(match (settle.is_empty(), connected) {
+        (true, true) if is_staged(seen, request) => Plan::Staged,
+        (true, true) => Plan::Connected,
+        (_, connected) => Plan::Attach { settle, connect: !connected },
+    })
+}
+
+/// Every other generation that sysfs shows or the record names, and what this one left on a device
+/// that is gone.
+fn remains_to_settle(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> Vec<Remains> {
+    let nqn = request.publish.nqn.as_str();
+    let shown = attached::of_slot(&seen.subsystems, prefix, &request.slot);
+    let mut nqns: BTreeSet<&str> = shown.iter().map(|subsystem| subsystem.nqn.as_str()).collect();
+    let record = seen.record.as_ref();
+    nqns.extend(record.map(|record| record.nqn.as_str()));
+    // A generation that left nothing here needs no settling, so its record alone is replaced.
+    let left = |remains: &Remains| remains.connected || !remains.numbers.is_empty();
+    let remains = nqns
+        .into_iter()
+        .map(|nqn| Remains::of(&seen.subsystems, nqn).remembering(record, &seen.subsystems, &seen.mounts));
+    remains
+        .filter_map(
+            |remains| {
+                if remains.nqn == nqn { dead_device(remains, seen) } else { Some(remains).filter(left) }
+            },
+        )
+        .collect()
+}
+
+/// This generation's own device of before, where it is still mounted: its controller was removed
+/// early and made again (node.md K2, K13).
+fn dead_device(mut remains: Remains, seen: &Seen) -> Option<Remains> {
+    let present: BTreeSet<_> = remains.devices.drain(..).map(|device| device.number()).collect();
+    remains.numbers.retain(|number| !present.contains(number));
+    remains.connected = false;
+    let mounted = !mounted::filesystems(&seen.mounts, &remains.numbers).is_empty();
+    mounted.then_some(remains)
+}
+
+/// Two volumes never cross: what is mounted at the staging path is this volume's, or nothing is.
+fn refuse_taken_path(
+    seen: &Seen,
+    request: &StageRequest,
+    settle: &[Remains],
+) -> std::result::Result<(), StageError> {
+    let mut ours: BTreeSet<_> = settle.iter().flat_map(|remains| &remains.numbers).copied().collect();
+    ours.extend(Remains::of(&seen.subsystems, request.publish.nqn.as_str()).numbers);
+    let there = mounted::at(&seen.mounts, &request.staging);
+    match there.into_iter().find(|entry| !ours.contains(&mounted::number(entry))) {
+        None => Ok(()),
+        Some(entry) => Err(StageError::StagingTaken {
+            path: request.staging.clone(),
+            device: format!("{}:{}, {}", entry.major, entry.minor, entry.fs),
+        }),
+    }
+}
+
+/// A volume staged under the same generation is staged as it is until it is unstaged.
+fn refuse_other_use(seen: &Seen, request: &StageRequest) -> std::result::Result<(), StageError> {
+    let same = |record: &&StageRecord| record.nqn == request.publish.nqn;
+    let Some(record) = seen.record.as_ref().filter(same) else { return Ok(()) };
+    let used = record.phase == Phase::Staged || !mounted::at(&seen.mounts, &record.staging).is_empty();
+    let (was, asked) = (&record.usage, &request.usage);
+    let same_use = was.form == asked.form && was.read_only == asked.read_only;
+    if !used || (same_use && record.staging == request.staging) {
+        return Ok(());
+    }
+    let as_what = match &record.usage.form {
+        Form::Block => "a raw block device",
+        Form::Filesystem { fs, .. } => fs.name(),
+    };
+    Err(StageError::Incompatible { as_what, path: record.staging.clone() })
+}
+
+fn is_staged(seen: &Seen, request: &StageRequest) -> bool {
+    let nqn = request.publish.nqn.as_str();
+    let staged = seen
+        .record
+        .as_ref()
+        .is_some_and(|record| record.nqn == request.publish.nqn && record.phase == Phase::Staged);
+    let Ok(attached) = look_up(&seen.subsystems, nqn, request.least_bytes()) else { return false };
+    let mounted = mounted::at(&seen.mounts, &request.staging);
+    let on_device = mounted.last().is_some_and(|entry| mounted::number(entry) == attached.device.number());
+    staged && (request.usage.form == Form::Block || on_device)
+}

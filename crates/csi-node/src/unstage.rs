@@ -1,0 +1,194 @@
+//! NodeUnstageVolume: success only when the file system was synced or its loss was said, and sysfs
+//! shows the NQN gone (design decision 10; node.md rules 4 to 6).
+
+pub(crate) mod plan;
+
+use std::path::{Path, PathBuf};
+
+use csi_grpc::v1::{NodeUnstageVolumeRequest, NodeUnstageVolumeResponse};
+use host::{Device, ErrorKind, Host, Volume};
+use tokio::time::Instant;
+use tonic::Code;
+use volume::Slot;
+
+use crate::Node;
+use crate::attached;
+use crate::error::Result;
+use crate::records::Phase;
+use crate::request;
+use crate::settle;
+use crate::stage::plan::Seen;
+
+use plan::{Order, Plan};
+
+/// What only NodeUnstageVolume fails with: nothing of it is final.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnstageError {
+    #[error(
+        "the path of {nqn} is not live ({states}), and what was not written yet is kept: it is tried again until \
+         ctrl_loss_tmo is over; if the device will not come back, declare the volume fenced on this node"
+    )]
+    PathDown { nqn: String, states: String },
+    #[error(
+        "{device} of {nqn} is unmounted here, but still held: a copy of its mount in another mount namespace, or a \
+         process; it is not disconnected under unwritten data"
+    )]
+    StillOpen { nqn: String, device: Device },
+    #[error("{} is the mount point of {what}, not of this volume: it is left alone", path.display())]
+    Foreign { path: PathBuf, what: String },
+    #[error("{nqn} still has a controller after its disconnect")]
+    StillConnected { nqn: String },
+}
+
+impl UnstageError {
+    /// UNAVAILABLE or ABORTED.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::PathDown { .. } | Self::StillConnected { .. } => Code::Unavailable,
+            Self::StillOpen { .. } | Self::Foreign { .. } => Code::Aborted,
+        }
+    }
+}
+
+/// Serves the RPC.
+pub(crate) async fn unstage<H: Host>(
+    node: &Node<H>,
+    wire: &NodeUnstageVolumeRequest,
+    deadline: Instant,
+) -> Result<NodeUnstageVolumeResponse> {
+    let slot = request::slot(&wire.volume_id)?;
+    let staging = request::path("staging_target_path", &wire.staging_target_path)?;
+    let _guard = node.guard(&slot, "NodeUnstageVolume")?;
+    let volume = Volume { slot: &slot, deadline };
+    let is_fenced = join(node, volume).await?;
+    let seen = Seen::observe(node, &slot).await?;
+    let plan = plan::plan(&seen, &slot, &staging, &node.config.nqn_prefix, is_fenced)?;
+    refuse_users(node, &seen, &plan, &staging).await?;
+    match plan.order {
+        Order::Live => let_go(node, volume, &seen, &plan).await?,
+        Order::Fenced => cut_off(node, volume, &plan).await?,
+        Order::Gone => clear(node, volume, &plan).await?,
+    }
+    forget(node, &slot, &plan).await?;
+    Ok(NodeUnstageVolumeResponse {})
+}
+
+/// Joins every helper of the volume, connects included. Only a fence lets it go on past one that
+/// hangs, since only its disconnect frees that one. Whether it is fenced.
+async fn join<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<bool> {
+    let seen = Seen::observe(node, volume.slot).await?;
+    let nqns = plan::nqns(&seen, volume.slot, &node.config.nqn_prefix);
+    let is_fenced = node.fences.holds_for(nqns.iter().map(String::as_str));
+    let joined = if is_fenced { Ok(()) } else { node.host.join(volume).await };
+    if joined.is_ok() {
+        node.scans.forget(volume.slot);
+    }
+    Ok(joined.map(|()| is_fenced)?)
+}
+
+async fn refuse_users<H: Host>(node: &Node<H>, seen: &Seen, plan: &Plan, staging: &Path) -> Result<()> {
+    let mut paths = vec![staging];
+    paths.extend(seen.record.as_ref().map(|record| record.staging.as_path()));
+    for remains in &plan.remains {
+        settle::refuse_users(node, remains, &seen.mounts, &paths).await?;
+    }
+    Ok(())
+}
+
+/// The usual order: everything is written before anything is cut.
+async fn let_go<H: Host>(node: &Node<H>, volume: Volume<'_>, seen: &Seen, plan: &Plan) -> Result<()> {
+    sync(node, volume, plan).await?;
+    if let Some(record) = &seen.record {
+        node.records.save(&crate::records::StageRecord { phase: Phase::Unstaging, ..record.clone() })?;
+    }
+    unmount(node, volume, plan).await?;
+    free(node, volume, plan).await?;
+    disconnect(node, volume, plan).await
+}
+
+/// Fenced: the unmount of a path that is not live would hang for ever (node.md K4).
+async fn cut_off<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    disconnect(node, volume, plan).await?;
+    say_loss(node, volume, plan, "the attachment was fenced before everything was written");
+    node.host.join(volume).await?;
+    unmount(node, volume, plan).await?;
+    free(node, volume, plan).await
+}
+
+/// The kernel removed the controllers itself; what is still mounted is dead.
+async fn clear<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    if !plan.staged.is_empty() && !plan.synced {
+        say_loss(node, volume, plan, "the connection was removed by the kernel while the volume was staged");
+    }
+    unmount(node, volume, plan).await?;
+    free(node, volume, plan).await
+}
+
+fn say_loss<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan, why: &str) {
+    let nqn = plan.remains.first().map_or("", |remains| remains.nqn.as_str());
+    node.say_loss(volume.slot, nqn, why);
+}
+
+/// Writes everything back. An error is the loss of something, said once by the kernel: it is said
+/// here and gone on from; a sync that does not end is waited for by the retry.
+async fn sync<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    let mut outcomes = Vec::new();
+    match plan.staged.first() {
+        Some(path) => outcomes.push(node.host.sync(volume, path).await),
+        None => {
+            for device in plan.remains.iter().flat_map(|remains| &remains.devices) {
+                outcomes.push(node.host.flush(volume, device).await);
+            }
+        }
+    }
+    for outcome in outcomes {
+        match outcome {
+            Err(error) if matches!(error.kind, ErrorKind::Abandoned | ErrorKind::Pending) => {
+                return Err(error.into());
+            }
+            Err(error) => say_loss(node, volume, plan, &format!("syncing failed: {error}")),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn unmount<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    for path in plan.staged.iter().rev() {
+        node.metrics.mounted("unmount", node.host.unmount(volume, path).await)?;
+    }
+    Ok(())
+}
+
+/// An empty mountinfo proves nothing (node.md K4, K6): the device must be free.
+async fn free<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    for remains in &plan.remains {
+        for device in &remains.devices {
+            if !node.host.is_free(volume, device).await? {
+                return Err(
+                    UnstageError::StillOpen { nqn: remains.nqn.clone(), device: device.clone() }.into()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn disconnect<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    for remains in plan.remains.iter().filter(|remains| remains.connected) {
+        node.host.disconnect(volume, &remains.nqn).await?;
+    }
+    Ok(())
+}
+
+/// The last look at sysfs, and only then the record goes.
+async fn forget<H: Host>(node: &Node<H>, slot: &Slot, plan: &Plan) -> Result<()> {
+    let subsystems = node.host.subsystems().await?;
+    let shown = attached::of_slot(&subsystems, &node.config.nqn_prefix, slot).into_iter();
+    if let Some(left) = shown.into_iter().find(|subsystem| !subsystem.controllers.is_empty()) {
+        return Err(UnstageError::StillConnected { nqn: left.nqn.clone() }.into());
+    }
+    node.records.remove(slot)?;
+    node.fences.forget(plan.remains.iter().map(|remains| remains.nqn.as_str()));
+    Ok(())
+}
