@@ -3,7 +3,6 @@
 
 pub(crate) mod controller;
 pub(crate) mod device;
-pub(crate) mod device_facts;
 pub(crate) mod node;
 pub(crate) mod plugin;
 pub(crate) mod telemetry;

@@ -1,41 +1,77 @@
 //! Wires the controller.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use csi_controller::{Config, Controller, DeviceFacts, Unexport};
+use csi_grpc::v1::controller_server::ControllerServer;
+use csi_server::{MAX_MESSAGE_BYTES, Readiness};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
+use volume::{Limits, MIB};
 
 use crate::arguments::controller::{ControllerArguments, FenceArguments, VolumeArguments};
 use crate::arguments::plugin::PluginArguments;
+use crate::connection::ConnectionFollower;
 use crate::device::Device;
 use crate::failure::Failure;
 use crate::plugin::Plugin;
-use crate::prober::Prober;
 use crate::{device, identity, runtime, telemetry};
+
+/// The smallest volume, in bytes: room for an ext4 with its journal; what asks for less gets this.
+const SMALLEST_VOLUME: u64 = 16 * MIB;
+
+/// The size in bytes of a volume whose request names none: what other CSI drivers give.
+const DEFAULT_VOLUME: u64 = 1024 * MIB;
 
 /// Runs `rds-csi controller` to its end.
 pub(crate) fn run(arguments: ControllerArguments) -> Result<(), Failure> {
     let ControllerArguments { plugin, telemetry, device, volumes, fence } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
+    let config = configure(volumes, fence).map_err(Failure::Setup)?;
     let device = device::open(device).map_err(Failure::Setup)?;
-    runtime::run(|stop| serve(plugin, device, volumes, fence, stop))
+    runtime::run(|stop| serve(plugin, device, config, stop))
+}
+
+fn configure(volumes: VolumeArguments, fence: FenceArguments) -> anyhow::Result<Config> {
+    let VolumeArguments { cluster_id, base_paths, nvme_address, nqn_prefix, max_volume_size } = volumes;
+    let FenceArguments { fencing, fence_settle, device_facts } = fence;
+    let device = DeviceFacts::parse(device_facts.iter().map(String::as_str))?;
+    ensure!(
+        fence_settle > Duration::ZERO || device.unexport == Unexport::Drains,
+        "--fence-settle 0s lets late writes of the old node land in the new one's data; \
+         give a time, or --device unexport=drains where that was shown"
+    );
+    let limits =
+        Limits { min: SMALLEST_VOLUME, max: max_volume_size, default: DEFAULT_VOLUME.min(max_volume_size) };
+    let config =
+        Config { cluster_id, base_paths, nvme_address, nqn_prefix, fencing, fence_settle, limits, device };
+    config.check().context("--max-volume-size")?;
+    Ok(config)
 }
 
 async fn serve(
     plugin: PluginArguments,
     device: Device,
-    volumes: VolumeArguments,
-    fence: FenceArguments,
+    config: Config,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
+    let Device { address, client, poll_interval } = device;
     let mut registry = Registry::default();
-    let prober = Prober::new(&device, &mut registry);
-    let readiness = prober.readiness();
-    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone());
-    let VolumeArguments { cluster_id: _, base_paths: _, nvme_address: _, nqn_prefix: _, max_volume_size: _ } =
-        volumes;
-    let FenceArguments { fencing: _, fence_settle: _, device_facts: _ } = fence;
+    let readiness = Readiness::not_ready("the device was not reached yet");
+    let connection = ConnectionFollower::new(&address, &mut registry);
+    let controller = Controller::new(client.clone(), config, &mut registry, readiness.clone());
+    let controller = Arc::new(controller.map_err(|error| Failure::Setup(error.into()))?);
+    let service = ControllerServer::from_arc(Arc::clone(&controller));
+    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
+        .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES));
     let plugin = Plugin::open(plugin, registry).await?;
-    let probing = tokio::spawn(prober.run());
-    let served = plugin.serve(routes, readiness, stop).await;
-    probing.abort();
-    served
+
+    tokio::spawn(connection.follow(readiness.clone()));
+    let watched = stop.child_token();
+    // Where the name cannot be read, no request can be sent either, and that one says why.
+    let user = move || client.transport().credentials().user().unwrap_or_default();
+    tokio::spawn(async move { controller.watch(user, poll_interval, watched).await });
+    plugin.serve(routes, readiness, stop).await
 }

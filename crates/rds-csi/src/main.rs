@@ -4,6 +4,7 @@
 //! no device. Nothing here decides anything about volumes.
 
 mod arguments;
+mod connection;
 mod controller;
 mod device;
 mod failure;
@@ -11,7 +12,6 @@ mod http;
 mod identity;
 mod node;
 mod plugin;
-mod prober;
 mod runtime;
 mod telemetry;
 

@@ -4,7 +4,6 @@ use clap::Args;
 use volume::{BasePath, ClusterId, DataAddress, Fencing, NqnPrefix};
 
 use super::device::DeviceArguments;
-use super::device_facts::DeviceFact;
 use super::plugin::PluginArguments;
 use super::telemetry::TelemetryArguments;
 use super::values::{FENCING_VALUES, bytes, duration, fencing};
@@ -64,7 +63,8 @@ pub(crate) struct FenceArguments {
     #[arg(long, env = "RDS_CSI_FENCE_SETTLE", value_parser = duration, default_value = "5s", value_name = "TIME")]
     pub(crate) fence_settle: Duration,
 
-    /// What is known of this device, name=value; repeatable: unexport=drains, order=fifo, allow-list=comma
+    /// What was shown of this device, name=value; repeatable; what is not said is taken the cautious way:
+    /// unexport=early|drains, order=unknown|fifo, allow-list=unproven|one|comma, growth=unknown|live|re-export
     #[arg(long = "device", env = "RDS_CSI_DEVICE", value_delimiter = ',', value_name = "NAME=VALUE")]
-    pub(crate) device_facts: Vec<DeviceFact>,
+    pub(crate) device_facts: Vec<String>,
 }

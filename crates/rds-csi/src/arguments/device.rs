@@ -1,7 +1,10 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use routeros::{Fingerprint, RestConfig};
+
+use super::values::duration;
 
 /// The device's management side.
 #[derive(Debug, Args)]
@@ -27,6 +30,10 @@ pub(crate) struct DeviceArguments {
     #[arg(long, env = "RDS_CSI_MAX_IN_FLIGHT", default_value_t = RestConfig::DEFAULT_IN_FLIGHT as u16,
           value_parser = clap::value_parser!(u16).range(1..=64), value_name = "COUNT")]
     pub(crate) max_in_flight: u16,
+
+    /// How often the device's pools are read, and with them whether it answers
+    #[arg(long, env = "RDS_CSI_POLL_INTERVAL", value_parser = duration, default_value = "15s", value_name = "TIME")]
+    pub(crate) poll_interval: Duration,
 }
 
 /// How the device's certificate is checked: exactly one of the three.

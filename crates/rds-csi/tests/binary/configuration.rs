@@ -24,8 +24,6 @@ async fn each_flag_that_cannot_be_is_refused_with_its_name_and_what_to_write() {
         ("--max-volume-size", "1TB", "Ki, Mi, Gi or Ti"),
         ("--fencing", "maybe", "generation|host-nqn|off"),
         ("--fence-settle", "5", "as in 5s"),
-        ("--device", "unexport=fast", "unexport=drains, order=fifo, allow-list=comma"),
-        ("--device", "boot=first", "unexport=drains, order=fifo, allow-list=comma"),
         ("--no-such-flag", "x", "unexpected argument '--no-such-flag'"),
     ] {
         let (code, stderr) = controller().with(flag, value).fails().await;
@@ -134,6 +132,21 @@ async fn sockets_that_cannot_be_had_are_named() {
     refused(&setup, &["csi.sock", "another process answers"]).await;
     let taken = controller().with("--metrics-address", &running.http_address());
     refused(&taken, &["--metrics-address", "in use"]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_known_of_devices_is_refused_with_what_may_be() {
+    for fact in ["unexport=fast", "boot=first", "unexport"] {
+        refused(&controller().with("--device", fact), &["--device", fact, "unexport=early|drains"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fence_without_a_wait_needs_a_device_that_drains() {
+    let hasty = controller().with("--fence-settle", "0s");
+    refused(&hasty, &["--fence-settle", "--device unexport=drains"]).await;
+    hasty.with("--device", "unexport=drains").start().await;
+    refused(&controller().with("--max-volume-size", "1Mi"), &["--max-volume-size"]).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! A controller beside a simulated device.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use csi_grpc::v1::ProbeRequest;
 use csi_grpc::v1::identity_client::IdentityClient;
@@ -36,31 +35,41 @@ pub(crate) async fn device(config: Config) -> (Simulator, Setup) {
     (simulator, setup)
 }
 
+/// A controller that trusts a certificate by its fingerprint.
+fn pinned(address: SocketAddr, identity: &Identity) -> Setup {
+    let setup = Setup::controller(&format!("https://{address}")).without("--tls-insecure");
+    setup.with("--tls-fingerprint", &identity.fingerprint())
+}
+
 pub(crate) async fn fit_device() -> (Simulator, Setup) {
     device(config(POLICIES)).await
 }
 
 #[tokio::test]
 async fn a_controller_follows_its_device_through_an_outage() {
-    let (simulator, setup) = fit_device().await;
-    simulator.handle().power_off(false).await.unwrap();
+    let identity = identity();
+    let simulator = Simulator::start(config(POLICIES)).await.unwrap();
+    let address = simulator.listen_https(ANY_PORT, &identity).await.unwrap();
+    let setup = pinned(address, &identity).with("--poll-interval", "200ms");
     let mut running = setup.start().await;
-    running.logged("the device cannot be used").await;
+    running.logged("the device answers and fits").await;
     let mut client = IdentityClient::new(setup.connect().await);
     let mut ready = async || client.probe(ProbeRequest {}).await.unwrap().into_inner().ready;
-    assert_eq!(ready().await, Some(false));
-
-    simulator.handle().power_on(Duration::ZERO).await.unwrap();
-    running.logged("the device answers and fits").await;
     assert_eq!(ready().await, Some(true));
     assert_eq!(running.get("/readyz").await.1, "ok\n");
-    let (_, metrics) = running.get("/metrics").await;
-    assert!(metrics.contains("rds_csi_rds_reconnect_total{status=\"success\"} 1\n"), "{metrics}");
-    assert!(metrics.contains("rds_csi_rds_reconnect_duration_seconds_count 1\n"), "{metrics}");
 
-    simulator.handle().power_off(true).await.unwrap();
-    running.logged("the device cannot be used").await;
+    simulator.shutdown().await.unwrap();
+    running.logged("the device cannot be served").await;
     assert_eq!(ready().await, Some(false));
+
+    let simulator = Simulator::start(config(POLICIES)).await.unwrap();
+    simulator.listen_https(address, &identity).await.unwrap();
+    running.logged("the device answers and fits").await;
+    assert_eq!(ready().await, Some(true));
+    let (_, metrics) = running.get("/metrics").await;
+    for figure in ["reconnect_total{status=\"success\"} 2", "reconnect_duration_seconds_count 2"] {
+        assert!(metrics.contains(&format!("rds_csi_rds_{figure}\n")), "{metrics}");
+    }
 }
 
 #[tokio::test]
@@ -78,7 +87,7 @@ async fn a_device_that_does_not_fit_is_described_and_not_served() {
     ] {
         let (_simulator, setup) = device(config).await;
         let mut running = setup.start().await;
-        let line = running.logged("the device cannot be used").await;
+        let line = running.logged("the device cannot be served").await;
         assert!(line.contains(said), "no {said:?} in {line}");
         let mut client = IdentityClient::new(setup.connect().await);
         assert_eq!(client.probe(ProbeRequest {}).await.unwrap().into_inner().ready, Some(false), "{said}");
@@ -90,7 +99,7 @@ async fn a_wrong_password_is_said_and_mended_by_writing_the_file() {
     let (_simulator, setup) = fit_device().await;
     setup.file("password", "an-old-password");
     let mut running = setup.start().await;
-    let line = running.logged("the device cannot be used").await;
+    let line = running.logged("the device cannot be served").await;
     assert!(line.contains("password") && !line.contains("an-old-password"), "{line}");
     setup.file("password", PASSWORD);
     running.logged("the device answers and fits").await;
@@ -100,16 +109,15 @@ async fn a_wrong_password_is_said_and_mended_by_writing_the_file() {
 async fn a_certificate_is_trusted_by_file_or_fingerprint_and_otherwise_not() {
     let (simulator, setup) = fit_device().await;
     setup.file("ca.pem", identity().pem());
-    let line = setup.start().await.logged("the device cannot be used").await;
+    let line = setup.start().await.logged("the device cannot be served").await;
     assert!(line.contains("TLS") && line.contains("certificate"), "{line}");
 
-    let pinned = identity();
-    let address = simulator.listen_https(ANY_PORT, &pinned).await.unwrap();
-    let setup = Setup::controller(&format!("https://{address}")).without("--tls-insecure");
-    let setup = setup.with("--tls-fingerprint", &pinned.fingerprint());
+    let other = identity();
+    let address = simulator.listen_https(ANY_PORT, &other).await.unwrap();
+    let setup = pinned(address, &other);
     setup.start().await.logged("the device answers and fits").await;
 
     let setup = setup.with("--tls-fingerprint", &identity().fingerprint());
-    let line = setup.start().await.logged("the device cannot be used").await;
+    let line = setup.start().await.logged("the device cannot be served").await;
     assert!(line.contains("TLS") && line.contains("fingerprint"), "{line}");
 }

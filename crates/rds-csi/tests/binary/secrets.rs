@@ -21,7 +21,7 @@ async fn the_password_is_never_logged_even_when_everything_is() {
         let request = String::from_utf8(request).unwrap();
         assert!(request.contains(BASIC), "the password was used: {request}");
         drop(connection);
-        running.logged("the device cannot be used").await;
+        running.logged("the device cannot be served").await;
         running.terminate();
         assert!(running.ended().await.success());
         assert!(running.log.contains("TRACE"), "{}", running.log);

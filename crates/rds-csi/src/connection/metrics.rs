@@ -45,7 +45,7 @@ impl ConnectionMetrics {
         );
         registry.register(
             "rds_csi_rds_reconnect",
-            "Tries to reach a device that was not connected",
+            "Times that the device was reached (success), or could not be for a new reason (failure)",
             metrics.attempts.clone(),
         );
         registry.register_with_unit(
@@ -63,12 +63,9 @@ impl ConnectionMetrics {
         self.set(1);
     }
 
-    pub(super) fn connecting_failed(&self) {
-        self.attempt("failure");
-        self.set(0);
-    }
-
+    /// Lost, or not reached for another reason than before.
     pub(super) fn lost(&self) {
+        self.attempt("failure");
         self.set(0);
     }
 
