@@ -1,8 +1,8 @@
 //! Why a guest could not be had, or did not do as told.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::Output;
 
@@ -10,7 +10,7 @@ use crate::Output;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a guest could not be had, or did not do as told.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The host lacks something that could not be installed or fetched.
@@ -72,7 +72,7 @@ pub enum Error {
         output: String,
     },
     /// A command that had to succeed did not.
-    #[error("guest {guest}: `{command}` ended with {}: {}{}", .output.status, .output.stderr_text(), .output.stdout_text())]
+    #[error("guest {guest}: `{command}` ended with {output}")]
     Failed {
         /// The guest's name.
         guest: String,
@@ -89,6 +89,13 @@ pub enum Error {
         /// What was asked and what was answered.
         reason: String,
     },
+}
+
+/// As [`Display`](fmt::Display): tests unwrap, and a console is to be read, not its quoted bytes.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }
 
 impl Error {

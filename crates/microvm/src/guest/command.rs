@@ -86,8 +86,8 @@ impl<'a> Command<'a> {
     }
 }
 
-/// How a command ended and what it said.
-#[derive(Clone, Debug)]
+/// How a command ended and what it said; as text in both of its formats.
+#[derive(Clone)]
 pub struct Output {
     /// Exit code or signal.
     pub status: ExitStatus,
@@ -120,5 +120,11 @@ impl Output {
 impl fmt::Display for Output {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}\n{}{}", self.status, self.stdout_text(), self.stderr_text())
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }

@@ -120,8 +120,11 @@ impl Machine {
 
     /// A new connection to the agent.
     pub(super) fn connect(&self) -> Result<TcpStream> {
-        let agent = lock(&self.running).as_ref().and_then(|running| running.agent);
-        let (agent, _) = agent.ok_or_else(|| Error::NotRunning(self.name().to_owned()))?;
+        let agent = || lock(&self.running).as_ref().and_then(|running| running.agent);
+        let (agent, _) = self
+            .process_id()
+            .and_then(|_| agent())
+            .ok_or_else(|| Error::NotRunning(self.name().to_owned()))?;
         let connect = || -> io::Result<TcpStream> {
             let stream = TcpStream::connect(agent)?;
             stream.set_nodelay(true)?;

@@ -1,6 +1,6 @@
 //! Power cuts and reboots.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use microvm::{Error, Kernel, Lab, MIB};
 
@@ -24,7 +24,12 @@ pub(crate) fn a_killed_guest_boots_again_with_its_disks(kernel: Kernel) {
     assert_eq!(guest.sh("mount /dev/vda /mnt && cat /mnt/file").unwrap(), "kept");
 
     // A guest that ends by itself is as good as killed.
-    let _ = guest.run("poweroff -f");
+    assert!(matches!(guest.run("poweroff -f"), Err(Error::Agent { .. })));
+    let deadline = Instant::now() + SOON;
+    while guest.process_id().is_some() {
+        assert!(Instant::now() < deadline, "QEMU outlives its guest");
+    }
+    assert!(matches!(guest.run("true"), Err(Error::NotRunning(_))));
     guest.boot_again().unwrap();
     assert_eq!(guest.sh("mount /dev/vda /mnt && cat /mnt/file").unwrap(), "kept");
 }
