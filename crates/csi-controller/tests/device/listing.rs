@@ -1,0 +1,76 @@
+//! ListVolumes and ControllerGetVolume.
+
+use csi_grpc::v1::ControllerGetVolumeRequest;
+use csi_grpc::v1::controller_server::Controller as _;
+use routeros_sim::{Action, Fault};
+use tonic::{Code, Request};
+
+use crate::harness::{Publishing, code, slot, start};
+
+#[tokio::test(start_paused = true)]
+async fn pages_cover_every_volume_once_and_in_order() {
+    let (_device, driver) = start().await;
+    let mut made = Vec::new();
+    for n in 0..7 {
+        made.push(driver.made(&format!("pvc-{n}")).await);
+    }
+    made.sort();
+    let (mut listed, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = driver.list(3, &token).await.unwrap();
+        assert!(page.entries.len() <= 3);
+        listed.extend(page.entries.into_iter().map(|entry| entry.volume.unwrap().volume_id));
+        token = page.next_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, made);
+    assert_eq!(driver.list(0, "").await.unwrap().entries.len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_listed_with_its_holders() {
+    let (_device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    driver.publish(Publishing::of(&id, "rds:a")).await.unwrap();
+    let listed = driver.list(0, "").await.unwrap().entries.remove(0);
+    assert_eq!(listed.status.unwrap().published_node_ids, ["rds:a"]);
+    let get = Request::new(ControllerGetVolumeRequest { volume_id: id });
+    let got = driver.controller.controller_get_volume(get).await.unwrap().into_inner();
+    assert_eq!(got.status.unwrap().published_node_ids, ["rds:a"]);
+    assert_eq!(got.volume, listed.volume);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_token_is_aborted_and_a_negative_page_refused() {
+    let (_device, driver) = start().await;
+    for token in ["invalid-token", "after:", "after:../x", "\u{0}"] {
+        assert_eq!(code(driver.list(0, token).await), Code::Aborted, "{token:?}");
+    }
+    assert_eq!(code(driver.list(-1, "").await), Code::InvalidArgument);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_breaks_off_is_no_list() {
+    let (_device, driver) = start().await;
+    driver.made("pvc-1").await;
+    driver.handle.faults().inject(Fault::always(Action::DropReply).on("GET", "disk"));
+    assert_eq!(code(driver.list(0, "").await), Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_with_a_damaged_record_is_listed_since_absent_means_detached() {
+    let (_device, driver) = start().await;
+    let id = slot("a", "pvc-1");
+    let path = format!("/raid10/csi/{id}.img");
+    let row = [("slot", id.as_str()), ("file-path", &path), ("file-size", "1024"), ("comment", "rds1 cut")];
+    driver.handle.seed_disk(&row).unwrap();
+    driver
+        .handle
+        .seed_disk(&[("slot", "foreign"), ("file-path", "/raid10/f.img"), ("file-size", "1024")])
+        .unwrap();
+    let listed = driver.list(0, "").await.unwrap().entries;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].volume.as_ref().unwrap().volume_id, id);
+}

@@ -1,0 +1,13 @@
+//! The Controller service with the real client against a simulated device, in one process and on a paused clock.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod assumptions;
+mod attachments;
+mod foreign;
+mod harness;
+mod input;
+mod life;
+mod listing;
+mod outcomes;
+mod pools;
+mod requests;
