@@ -72,10 +72,7 @@ impl Port {
                 }
             }
         });
-        if let Some(before) = lock(&self.plugged).replace(plugged) {
-            // It may be gone already: its guest was killed.
-            let _ = before.stream.shutdown(Shutdown::Both);
-        }
+        end(lock(&self.plugged).replace(plugged));
         Ok(())
     }
 }
@@ -106,7 +103,7 @@ impl Hub {
     pub(crate) fn remove(&self, port: &Arc<Port>, socket: &Path) {
         lock(&self.ports).retain(|known| !Arc::ptr_eq(known, port));
         port.closed.store(true, Ordering::SeqCst);
-        *lock(&port.plugged) = None;
+        end(lock(&port.plugged).take());
         // Wakes the thread that waits for a guest to plug in; if it has ended, nobody needs to be woken.
         let _ = UnixStream::connect(socket);
     }
@@ -124,6 +121,11 @@ impl Hub {
     }
 }
 
+fn end(plugged: Option<Plugged>) {
+    // It may be gone already: its guest was killed.
+    let _ = plugged.map(|plugged| plugged.stream.shutdown(Shutdown::Both));
+}
+
 /// One frame with its length before it, as it is sent on.
 fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = [0; 4];
@@ -136,4 +138,67 @@ fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     frame[..4].copy_from_slice(&head);
     stream.read_exact(&mut frame[4..])?;
     Ok(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::{Hub, Port, lock, read_frame};
+
+    fn plug(hub: &Arc<Hub>, socket: &Path) -> (Arc<Port>, UnixStream) {
+        let port = hub.port(socket).unwrap();
+        let stream = UnixStream::connect(socket).unwrap();
+        while lock(&port.plugged).is_none() {
+            thread::yield_now();
+        }
+        (port, stream)
+    }
+
+    fn send(stream: &mut UnixStream, content: &[u8]) {
+        let length = u32::try_from(content.len()).unwrap();
+        stream.write_all(&[&length.to_be_bytes(), content].concat()).unwrap();
+    }
+
+    #[test]
+    fn a_frame_reaches_every_other_port_but_those_that_are_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let hub = Arc::new(Hub::default());
+        let (_, mut a) = plug(&hub, &directory.path().join("a"));
+        let (b_port, mut b) = plug(&hub, &directory.path().join("b"));
+        let (_, mut c) = plug(&hub, &directory.path().join("c"));
+
+        b_port.set_cut(true);
+        send(&mut a, b"while cut");
+        assert_eq!(read_frame(&mut c).unwrap()[4..], *b"while cut");
+        b_port.set_cut(false);
+        send(&mut a, b"restored");
+        assert_eq!(read_frame(&mut b).unwrap()[4..], *b"restored");
+        assert_eq!(read_frame(&mut c).unwrap()[4..], *b"restored");
+
+        // What it sent itself never comes back to it: the first that it hears is another's.
+        send(&mut b, b"from b");
+        assert_eq!(read_frame(&mut a).unwrap()[4..], *b"from b");
+    }
+
+    #[test]
+    fn who_plugs_in_again_takes_the_port_over_and_a_port_removed_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("a");
+        let hub = Arc::new(Hub::default());
+        let (port, mut before) = plug(&hub, &socket);
+        let mut after = UnixStream::connect(&socket).unwrap();
+        assert!(read_frame(&mut before).is_err());
+
+        hub.remove(&port, &socket);
+        assert!(lock(&hub.ports).is_empty());
+        drop(port);
+        assert!(read_frame(&mut after).is_err());
+    }
 }

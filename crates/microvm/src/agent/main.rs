@@ -106,7 +106,7 @@ fn feed(stdin: &mut Option<ChildStdin>, bytes: &[u8]) {
     }
 }
 
-/// Signals a process group whose leader has not been waited for, so that the number is still its own.
+/// Signals a process group, unless its leader is known to have ended: the number may be another's by then.
 fn signal(group: u32, number: &str, finished: &Mutex<bool>) {
     let finished = lock(finished);
     if !*finished {

@@ -54,7 +54,7 @@ impl GuestBuilder {
         self
     }
 
-    /// Its memory in MiB (512 if not said).
+    /// Its memory in MiB (512 if not said). Its files are in memory too, and may take half of it.
     pub fn memory_mib(mut self, memory_mib: u32) -> Self {
         self.memory_mib = memory_mib;
         self

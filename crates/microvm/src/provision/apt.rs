@@ -31,12 +31,10 @@ pub(crate) fn install_missing() -> Result<()> {
         return Ok(());
     }
     eprintln!("microvm: installing {}", missing.join(" "));
-    update_lists_if_empty()?;
-    let mut arguments =
-        vec!["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends"];
-    arguments.push("install");
-    arguments.extend(&missing);
-    process::output("env", &arguments, None)?;
+    let options =
+        ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends", "install"];
+    let arguments = [&options[..], &missing].concat();
+    with_current_lists(|| process::output("env", &arguments, None))?;
     match NEEDED.iter().find(|(file, _)| !Path::new(file).exists()) {
         Some((file, package)) => {
             Err(Error::Provision(format!("{package} is installed, yet {file} is missing")))
@@ -47,10 +45,9 @@ pub(crate) fn install_missing() -> Result<()> {
 
 /// The newest package whose name starts and ends so, by the numbers in between.
 pub(crate) fn newest_package((prefix, suffix): (&str, &str)) -> Result<String> {
-    update_lists_if_empty()?;
     let names = process::text("apt-cache", &["pkgnames", prefix])?;
     newest(names.lines(), prefix, suffix)
-        .ok_or_else(|| Error::Provision(format!("the archive has no {prefix}…{suffix}: run apt-get update")))
+        .ok_or_else(|| Error::Provision(format!("the archive has no {prefix}…{suffix}")))
 }
 
 /// Downloads a package into a directory and unpacks it there, installing nothing.
@@ -73,12 +70,14 @@ pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     fs::remove_file(&archive).map_err(Error::host(archive_name))
 }
 
-fn update_lists_if_empty() -> Result<()> {
-    if process::text("apt-cache", &["pkgnames", "linux-image-"])?.trim().is_empty() {
+/// Tries with the package lists as they are; then, as these may be missing or name what the archive has no
+/// longer, once more with new ones.
+pub(crate) fn with_current_lists<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    attempt().or_else(|_| {
         eprintln!("microvm: updating the package lists");
         process::output("apt-get", &["-qq", "update"], None)?;
-    }
-    Ok(())
+        attempt()
+    })
 }
 
 fn newest<'a>(names: impl Iterator<Item = &'a str>, prefix: &str, suffix: &str) -> Option<String> {

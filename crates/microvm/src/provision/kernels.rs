@@ -16,7 +16,7 @@ pub(crate) fn find_or_fetch(kernel: Kernel, kernels: &Path) -> Result<Unpacked> 
     if let Ok(unpacked) = find(&place) {
         return Ok(unpacked);
     }
-    fetch(kernel, &place)?;
+    apt::with_current_lists(|| fetch(kernel, &place))?;
     find(&place)
 }
 
