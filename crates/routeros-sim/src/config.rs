@@ -1,6 +1,6 @@
 //! What a simulated device is made of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,13 @@ pub struct Config {
 
 /// Room of the pool of [`Config::default`], in bytes: 100 GiB.
 const DEFAULT_POOL: u64 = 100 << 30;
+
+impl Config {
+    /// Where a state directory has the files of its pools.
+    pub fn images_of(state: &Path) -> PathBuf {
+        state.join("pools")
+    }
+}
 
 impl Default for Config {
     /// A 7.24 device in memory with one pool `raid10` of 100 GiB and the user `admin`, password `admin`.

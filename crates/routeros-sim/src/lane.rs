@@ -104,6 +104,14 @@ impl Lanes {
     }
 }
 
+impl Lanes {
+    /// How many requests wait, of all users.
+    pub(crate) fn waiting(&self) -> usize {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().map(|lane| lane.queue().waiting.len()).sum()
+    }
+}
+
 /// Ends a request whose client went away.
 struct AbortOnDrop(Option<tokio::task::JoinHandle<()>>);
 
@@ -127,7 +135,6 @@ async fn serve<T: Send>(
     let mut work = pin!(work);
     tokio::select! {
         biased;
-        done = &mut work => drop(reply.send(Ok(done))),
         () = tokio::time::sleep(cap) => {
             drop(reply.send(Err(SessionClosed)));
             lane.close_waiting();
@@ -135,5 +142,6 @@ async fn serve<T: Send>(
             work.await;
             drop(kept);
         }
+        done = &mut work => drop(reply.send(Ok(done))),
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod assumptions;
 pub mod config;
+pub mod control;
 pub mod device;
 pub mod fault;
 pub mod images;

@@ -1,5 +1,6 @@
 //! The data path: what serves exported disks to hosts.
 
+pub mod nvmet;
 pub mod record;
 
 use std::io;

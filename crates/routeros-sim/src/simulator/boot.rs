@@ -20,13 +20,10 @@ use crate::lane::Lanes;
 use crate::machine::Machine;
 use crate::plane::record::Recording;
 
-/// Below the state directory: the pools' files.
-const IMAGES: &str = "pools";
-
 /// Boots a device with whatever its state directory holds.
 pub(super) fn cold(config: Config) -> io::Result<Shared> {
     let images: Arc<dyn Images> = match &config.state {
-        Some(directory) => Arc::new(Directory::new(&directory.join(IMAGES))?),
+        Some(directory) => Arc::new(Directory::new(&Config::images_of(directory))?),
         None => Arc::new(Memory::default()),
     };
     let device = device(&config, images.as_ref())?;

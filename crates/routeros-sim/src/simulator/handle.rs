@@ -126,6 +126,16 @@ impl Handle {
         self.0.machine.record(Change::ClockOffset(offset))
     }
 
+    /// Requests that wait for their user's turn.
+    pub fn queued(&self) -> usize {
+        self.0.lanes.waiting()
+    }
+
+    /// Whether management answers.
+    pub fn is_on(&self) -> bool {
+        *self.0.power.borrow()
+    }
+
     /// Goes down, and comes up again. Every connection dies, every export ends and is served again as the
     /// `boot` and `namespace-id` assumptions say.
     ///

@@ -7,6 +7,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use routeros_sim::{Scheme, Simulator};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +32,15 @@ impl Client {
     pub(crate) async fn connect_as(simulator: &Simulator, user: &str, password: &str) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         simulator.spawn_serve(theirs, Scheme::Http);
-        let (sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
-        tokio::spawn(connection);
         let words = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-        Self { sender, authorization: format!("Basic {words}") }
+        Self { authorization: format!("Basic {words}"), ..Self::connect_to(ours).await }
+    }
+
+    /// Speaks over any stream, without a login.
+    pub(crate) async fn connect_to(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender, authorization: String::new() }
     }
 
     /// Sends a request as it is.

@@ -1,12 +1,16 @@
 //! The life of the program: boot, one line of JSON, serve, end in good order.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use routeros_sim::{Identity, Simulator};
+use routeros_sim::control::Control;
+use routeros_sim::plane::DataPlane;
+use routeros_sim::plane::nvmet::Nvmet;
+use routeros_sim::{Config, Identity, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::Args;
+use crate::args::{Args, Plane};
 
 /// Names that a made certificate is always for.
 const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1"];
@@ -19,17 +23,25 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (identity, certificate) = identity(&args, &state)?;
     let mut config = args.config()?;
     config.state = Some(state.clone());
+    config.plane = data_plane(&args, &state)?;
     let simulator = Simulator::start(config).await.context("cannot boot")?;
     let https = simulator.listen_https(args.https, &identity).await.context("cannot serve HTTPS")?;
     let http = match args.http {
         Some(address) => Some(simulator.listen_http(address).await.context("cannot serve HTTP")?),
         None => None,
     };
+    let control = match args.control {
+        Some(address) => Some(Control::bind(address).await.context("cannot serve the control port")?),
+        None => None,
+    };
+    let control_address = control.as_ref().map(Control::address);
+    let control = control.map(|control| tokio::spawn(control.serve(simulator.handle())));
     println!(
         "{}",
         serde_json::json!({
             "https": https.to_string(),
             "http": http.map(|address| address.to_string()),
+            "control": control_address.map(|address| address.to_string()),
             "certificate": certificate,
             "fingerprint": identity.fingerprint(),
             "state": state,
@@ -40,7 +52,23 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    control.iter().for_each(tokio::task::JoinHandle::abort);
     simulator.shutdown().await.context("the data plane could not be cleared")
+}
+
+/// The kernel's target where there is one; otherwise nothing, which is said.
+fn data_plane(args: &Args, state: &Path) -> anyhow::Result<Option<Arc<dyn DataPlane>>> {
+    if args.data_plane == Plane::None {
+        return Ok(None);
+    }
+    match Nvmet::open(&Config::images_of(state), args.data_address) {
+        Ok(plane) => Ok(Some(Arc::new(plane))),
+        Err(error) if args.data_plane == Plane::Nvmet => Err(error).context("no nvmet in this kernel"),
+        Err(error) => {
+            eprintln!("rds-sim: no nvmet in this kernel ({error}): only the control plane is served");
+            Ok(None)
+        }
+    }
 }
 
 fn state_directory(args: &Args) -> anyhow::Result<PathBuf> {

@@ -1,0 +1,19 @@
+//! The real data plane: rds-sim in one guest, a host of its exports in another, on both kernels.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+#[path = "vm/bench.rs"]
+mod bench;
+#[path = "vm/cases.rs"]
+mod cases;
+
+use microvm::Kernel;
+
+#[test]
+fn a_disk_is_exported_closed_grown_and_served_again_after_a_crash_on_linux_6_1() {
+    cases::whole_life(Kernel::V6_1);
+}
+
+#[test]
+fn a_disk_is_exported_closed_grown_and_served_again_after_a_crash_on_linux_6_12() {
+    cases::whole_life(Kernel::V6_12);
+}
