@@ -11,14 +11,20 @@ mod fabrics;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod filesystem;
+mod helper;
+pub mod linux;
 mod mount;
+mod mountinfo;
 mod nvme;
 mod op;
+mod protocol;
 mod request;
+mod sysfs;
 
 pub use block::{Block, Content, Device, Range};
 pub use error::{Error, ErrorKind, Result};
 pub use filesystem::{Filesystems, Mkfs, Usage};
+pub use helper::helper_main;
 pub use mount::{MountEntry, Mounts};
 pub use nvme::{Connection, Controller, ControllerState, Namespace, Nvme, Probe, Subsystem};
 

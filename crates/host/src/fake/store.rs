@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 /// The size of a page and of a block of both file systems.
-pub(super) const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = PAGE as u64;
+const PAGE: usize = 4096;
 
-type Block = Box<[u8; BLOCK as usize]>;
+type Block = Box<[u8; PAGE]>;
 
 /// Somewhere that bytes are read from and written to.
 pub(super) trait Medium {
-    fn block(&self, index: u64) -> Option<&[u8; BLOCK as usize]>;
+    fn block(&self, index: u64) -> Option<&[u8; PAGE]>;
     fn put(&mut self, index: u64, block: Block);
 
     fn read(&self, offset: u64, length: u64) -> Vec<u8> {
@@ -26,7 +27,7 @@ pub(super) trait Medium {
     fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut rest = bytes;
         for (index, within) in pieces(offset, bytes.len() as u64) {
-            let mut block = Box::new(self.block(index).copied().unwrap_or([0; BLOCK as usize]));
+            let mut block = Box::new(self.block(index).copied().unwrap_or([0; PAGE]));
             let (piece, later) = rest.split_at(within.len());
             block[within].copy_from_slice(piece);
             self.put(index, block);
@@ -58,7 +59,7 @@ impl Store {
 }
 
 impl Medium for Store {
-    fn block(&self, index: u64) -> Option<&[u8; BLOCK as usize]> {
+    fn block(&self, index: u64) -> Option<&[u8; PAGE]> {
         self.0.get(&index).map(|block| &**block)
     }
 
@@ -99,7 +100,7 @@ pub(super) struct Cached<'a> {
 }
 
 impl Medium for Cached<'_> {
-    fn block(&self, index: u64) -> Option<&[u8; BLOCK as usize]> {
+    fn block(&self, index: u64) -> Option<&[u8; PAGE]> {
         self.dirty.0.get(&index).map(|block| &**block).or_else(|| self.store.block(index))
     }
 

@@ -1,0 +1,189 @@
+//! Block devices in a helper: opened by name, held to their number, past the page cache.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::op::Output;
+use crate::protocol::Roots;
+use crate::{Content, Device, Error, ErrorKind, Range, Result};
+
+/// What direct I/O needs on every device: the largest block size that is met (node.md K16).
+const ALIGNMENT: usize = 4096;
+/// How much a scan reads at once: large enough for a network, small enough for a node's memory.
+const PIECE: usize = 1 << 20;
+/// The most that one read answers.
+const MAX_READ: u64 = 8 << 20;
+
+/// How a device is opened.
+#[derive(Clone, Copy)]
+pub(super) struct Mode {
+    pub(super) write: bool,
+    pub(super) flags: OFlags,
+}
+
+/// Through the page cache, only to look.
+pub(super) const PLAIN: Mode = Mode { write: false, flags: OFlags::empty() };
+const DIRECT_READ: Mode = Mode { write: false, flags: OFlags::DIRECT };
+const DIRECT_WRITE: Mode = Mode { write: true, flags: OFlags::DIRECT };
+const EXCLUSIVE: Mode = Mode { write: false, flags: OFlags::EXCL };
+
+/// Opens a device and refuses it where its number is another one's.
+pub(super) fn open(roots: &Roots, device: &Device, mode: Mode) -> Result<File> {
+    let path = roots.device(device);
+    let flags = i32::try_from(mode.flags.bits()).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).write(mode.write).custom_flags(flags).open(&path);
+    let file = opened.map_err(|error| gone_is_missing("open", &path, &error))?;
+    let metadata = file.metadata().map_err(|error| Error::io("fstat", &path, &error))?;
+    let rdev = metadata.rdev();
+    let number = (rustix::fs::major(rdev), rustix::fs::minor(rdev));
+    if metadata.file_type().is_block_device() && number == (device.major, device.minor) {
+        return Ok(file);
+    }
+    let message = format!("{} is now {}:{}, not {device}", path.display(), number.0, number.1);
+    Err(Error::new(ErrorKind::Missing, message))
+}
+
+/// ENXIO and ENODEV: the node is there, the device behind it is not.
+fn gone_is_missing(what: &str, path: &Path, error: &io::Error) -> Error {
+    let gone = [Errno::NXIO, Errno::NODEV].map(|errno| Some(errno.raw_os_error()));
+    let mut named = Error::io(what, path, error);
+    if gone.contains(&error.raw_os_error()) {
+        named.kind = ErrorKind::Missing;
+    }
+    named
+}
+
+/// Bytes at an address that direct I/O takes.
+struct Aligned {
+    memory: Vec<u8>,
+    begin: usize,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(length: usize) -> Self {
+        let memory = vec![0; length + ALIGNMENT];
+        let begin = memory.as_ptr().align_offset(ALIGNMENT);
+        Self { memory, begin, length }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.begin..self.begin + self.length]
+    }
+}
+
+fn check_aligned(offset: u64, length: u64) -> Result<()> {
+    let unit = ALIGNMENT as u64;
+    if offset.is_multiple_of(unit) && length.is_multiple_of(unit) && offset.checked_add(length).is_some() {
+        return Ok(());
+    }
+    let message = format!("{length} bytes at {offset} are not whole blocks of {ALIGNMENT}");
+    Err(Error::new(ErrorKind::Malformed, message))
+}
+
+pub(super) fn read(roots: &Roots, device: &Device, range: Range) -> Result<Output> {
+    check_aligned(range.offset, range.length)?;
+    if range.length > MAX_READ {
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            format!("a read of {} bytes is too long", range.length),
+        ));
+    }
+    let file = open(roots, device, DIRECT_READ)?;
+    let mut buffer = Aligned::new(usize::try_from(range.length).unwrap_or_default());
+    let read = file.read_exact_at(buffer.bytes(), range.offset);
+    read.map_err(|error| Error::io("read", &roots.device(device), &error))?;
+    Ok(Output::Bytes(buffer.bytes().to_vec()))
+}
+
+pub(super) fn scan(roots: &Roots, device: &Device, ranges: &[Range]) -> Result<Output> {
+    let file = open(roots, device, DIRECT_READ)?;
+    let mut buffer = Aligned::new(PIECE);
+    for range in ranges {
+        check_aligned(range.offset, range.length)?;
+        let found = scan_range(&file, &mut buffer, *range);
+        if let Some(at) = found.map_err(|error| Error::io("read", &roots.device(device), &error))? {
+            return Ok(Output::Content(Content::Data(at)));
+        }
+    }
+    Ok(Output::Content(Content::Zero))
+}
+
+/// Where the first block that is not zero begins. Every byte of the range is read, or it is an error.
+fn scan_range(file: &File, buffer: &mut Aligned, range: Range) -> io::Result<Option<u64>> {
+    let end = range.offset + range.length;
+    let mut offset = range.offset;
+    while offset < end {
+        let length = usize::try_from(end - offset).unwrap_or(PIECE).min(PIECE);
+        let piece = &mut buffer.bytes()[..length];
+        file.read_exact_at(piece, offset)?;
+        let blocks = piece.chunks(ALIGNMENT).zip(0_u64..);
+        let data =
+            blocks.filter(|(block, _)| block.iter().any(|byte| *byte != 0)).map(|(_, index)| index).next();
+        if let Some(index) = data {
+            return Ok(Some(offset + index * ALIGNMENT as u64));
+        }
+        offset += length as u64;
+    }
+    Ok(None)
+}
+
+pub(super) fn write(roots: &Roots, device: &Device, offset: u64, bytes: &[u8]) -> Result<Output> {
+    check_aligned(offset, bytes.len() as u64)?;
+    let path = roots.device(device);
+    let file = open(roots, device, DIRECT_WRITE)?;
+    let mut buffer = Aligned::new(bytes.len());
+    buffer.bytes().copy_from_slice(bytes);
+    file.write_all_at(buffer.bytes(), offset).map_err(|error| Error::io("write", &path, &error))?;
+    file.sync_all().map_err(|error| Error::io("fsync", &path, &error))?;
+    Ok(Output::Done)
+}
+
+pub(super) fn flush(roots: &Roots, device: &Device) -> Result<Output> {
+    let file = open(roots, device, PLAIN)?;
+    file.sync_all().map_err(|error| Error::io("fsync", &roots.device(device), &error))?;
+    Ok(Output::Done)
+}
+
+pub(super) fn is_free(roots: &Roots, device: &Device) -> Result<Output> {
+    match open(roots, device, EXCLUSIVE) {
+        Ok(_) => Ok(Output::Free(true)),
+        Err(error) if error.kind == ErrorKind::Busy => Ok(Output::Free(false)),
+        // The name may be another's by now; only the number tells that the device is gone.
+        Err(error) if error.kind == ErrorKind::Missing && !has_number(roots, device)? => {
+            Ok(Output::Free(true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn has_number(roots: &Roots, device: &Device) -> Result<bool> {
+    let path = roots.sys.join(format!("dev/block/{}:{}", device.major, device.minor));
+    path.try_exists().map_err(|error| Error::io("stat", &path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn buffers_are_aligned_whatever_their_length(length in 0_usize..100_000) {
+            let mut buffer = Aligned::new(length);
+            prop_assert_eq!(buffer.bytes().len(), length);
+            prop_assert!((buffer.bytes().as_ptr() as usize).is_multiple_of(ALIGNMENT));
+        }
+
+        #[test]
+        fn only_whole_blocks_are_taken(offset: u64, length: u64) {
+            let whole = offset % 4096 == 0 && length % 4096 == 0 && offset.checked_add(length).is_some();
+            prop_assert_eq!(check_aligned(offset, length).is_ok(), whole);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The writes to the kernel's NVMe host, in a helper.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::fabrics::option;
+use crate::op::Output;
+use crate::protocol::Roots;
+use crate::{Error, ErrorKind, Result, Subsystem, sysfs};
+
+use super::uevent::Uevents;
+
+/// A head follows its controller within tenths of a second; none comes at all where its UUID is there
+/// already (node.md K1), and then the caller shall hear of it soon.
+const HEAD: Duration = Duration::from_secs(3);
+/// A rescan that finds nothing new is silent.
+const CHANGE: Duration = Duration::from_secs(2);
+/// Deleting took 7.4 s with the link cut (node.md K5).
+const DELETION: Duration = Duration::from_secs(60);
+
+pub(super) fn connect(roots: &Roots, options: &str) -> Result<Output> {
+    let nqn = option(options, "nqn").unwrap_or_default();
+    let fabrics = roots.fabrics();
+    if let Some(problem) = sysfs::lacks_multipath(&roots.sys).filter(|_| fabrics.exists()) {
+        return Err(Error::new(ErrorKind::Refused(None), problem));
+    }
+    let uevents = Uevents::listen()?;
+    write_options(&fabrics, options).map_err(|error| explain(nqn, &fabrics, &error))?;
+    let has_head = || Ok(of_nqn(roots, nqn)?.iter().any(|subsystem| !subsystem.namespaces.is_empty()));
+    // Connected without a head is for the caller to see and name.
+    uevents.wait(HEAD, has_head)?;
+    Ok(Output::Done)
+}
+
+/// One write, and the kernel's `instance=…` read from the same descriptor: closed before that, a
+/// connection would be in doubt.
+fn write_options(fabrics: &Path, options: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(fabrics)?;
+    file.write_all(options.as_bytes())?;
+    let mut answer = [0; 128];
+    let length = file.read(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    if answer.starts_with("instance=") {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("answered {answer:?}")))
+    }
+}
+
+/// The kernel says little (node.md K11); what is known of each errno goes with it.
+fn explain(nqn: &str, fabrics: &Path, error: &io::Error) -> Error {
+    let meaning = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {
+            ": the nvme_tcp module is not loaded; load it on the node at boot (modprobe nvme_tcp, or a file in \
+             /etc/modules-load.d)"
+        }
+        Some(Errno::IO) => ": the target refused, or ended the connection",
+        Some(Errno::CONNREFUSED) => ": nothing listens at the target's port",
+        Some(Errno::INVAL) => {
+            ": an option is not taken, or this host id is in use under another host NQN (or nvme_tcp is not loaded)"
+        }
+        Some(Errno::ALREADY) => ": it is connected already",
+        _ => "",
+    };
+    let mut named = Error::io("connect through", fabrics, error);
+    named.message = format!("{} for {nqn}{meaning}", named.message);
+    named
+}
+
+fn of_nqn(roots: &Roots, nqn: &str) -> Result<Vec<Subsystem>> {
+    Ok(sysfs::subsystems(&roots.sys)?.into_iter().filter(|subsystem| subsystem.nqn == nqn).collect())
+}
+
+pub(super) fn rescan(roots: &Roots, controller: &str) -> Result<Output> {
+    let named = |subsystem: &Subsystem| subsystem.controllers.iter().any(|other| other.name == controller);
+    let namespaces = || {
+        let subsystems = sysfs::subsystems(&roots.sys)?;
+        Ok(subsystems.into_iter().find(|subsystem| named(subsystem)).map(|subsystem| subsystem.namespaces))
+    };
+    let before = namespaces()?;
+    if before.is_none() {
+        return Err(Error::new(ErrorKind::Missing, format!("there is no controller {controller}")));
+    }
+    let uevents = Uevents::listen()?;
+    command(roots, controller, "rescan_controller")?;
+    uevents.wait(CHANGE, || Ok(namespaces()? != before))?;
+    Ok(Output::Done)
+}
+
+fn command(roots: &Roots, controller: &str, attribute: &str) -> Result<()> {
+    let path = roots.sys.join("class/nvme").join(controller).join(attribute);
+    std::fs::write(&path, "1").map_err(|error| Error::io("write", &path, &error))
+}
+
+pub(super) fn disconnect(roots: &Roots, nqn: &str) -> Result<Output> {
+    let uevents = Uevents::listen()?;
+    let mut failed = None;
+    for controller in of_nqn(roots, nqn)?.into_iter().flat_map(|subsystem| subsystem.controllers) {
+        // One that goes by itself meanwhile is as good; what is still there is seen below.
+        failed = command(roots, &controller.name, "delete_controller").err().or(failed);
+    }
+    let gone = || Ok(of_nqn(roots, nqn)?.iter().all(|subsystem| subsystem.controllers.is_empty()));
+    if uevents.wait(DELETION, gone)? {
+        return Ok(Output::Done);
+    }
+    let message = format!("controllers of {nqn} are still there after {} s", DELETION.as_secs());
+    Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Busy, message)))
+}

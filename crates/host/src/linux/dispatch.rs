@@ -1,0 +1,257 @@
+//! Helpers by volume: one at a time, abandoned at a deadline, joined by the next caller (node.md rule 7).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::time::timeout_at;
+use volume::Slot;
+
+use crate::op::{Op, Output};
+use crate::protocol::{Request, Roots};
+use crate::{Error, ErrorKind, Result, Volume};
+
+use super::Config;
+use super::hold;
+use super::process::{Files, spawn, state};
+
+type Outcome = watch::Receiver<Option<Result<Output>>>;
+
+/// A helper that was abandoned and still runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Its volume.
+    pub slot: Slot,
+    /// What it does.
+    pub operation: String,
+    /// Its process, where this driver started it.
+    pub pid: Option<u32>,
+    /// In uninterruptible sleep (D): nothing but the end of the path's controllers frees it.
+    pub uninterruptible: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    config: Config,
+    roots: Roots,
+    slots: Mutex<HashMap<Slot, Helper>>,
+    /// Connects of the whole node take turns: the kernel has one mutex, and its waiters hang (K10).
+    connects: Arc<tokio::sync::Mutex<()>>,
+}
+
+type Turn = Option<OwnedMutexGuard<()>>;
+
+#[derive(Clone, Debug)]
+struct Helper {
+    op: Op,
+    outcome: Outcome,
+    process: Arc<Process>,
+}
+
+/// What is known of a helper's process while it runs.
+#[derive(Debug, Default)]
+struct Process {
+    /// 0 is unknown.
+    pid: AtomicU32,
+    abandoned: AtomicBool,
+}
+
+/// What a caller got hold of.
+enum Begun {
+    Ours(Helper),
+    Other(Helper),
+}
+
+impl Dispatcher {
+    pub(super) fn new(config: Config, roots: Roots) -> Result<Arc<Self>> {
+        let (helpers, holds) = (config.runtime.join("helpers"), hold::directory(&config));
+        for directory in [&helpers, &holds] {
+            std::fs::create_dir_all(directory).map_err(|error| Error::io("make", directory, &error))?;
+        }
+        let connects = Arc::new(tokio::sync::Mutex::new(()));
+        let dispatcher = Arc::new(Self { config, roots, slots: Mutex::default(), connects });
+        dispatcher.adopt().map_err(|error| Error::io("look for helpers in", &helpers, &error))?;
+        Ok(dispatcher)
+    }
+
+    fn files(&self, slot: &Slot) -> Files {
+        Files::new(&self.config.runtime.join("helpers"), slot.as_str())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<Slot, Helper>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds the helpers that an earlier driver left; those that have ended are forgotten.
+    fn adopt(self: &Arc<Self>) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(self.config.runtime.join("helpers"))? {
+            let name = entry?.file_name();
+            let slot = name.to_str().and_then(|name| name.strip_suffix(".request"));
+            let Some(slot) = slot.and_then(|slot| Slot::parse(slot).ok()) else { continue };
+            let files = self.files(&slot);
+            match files.running()? {
+                None => files.remove(),
+                Some(op) => {
+                    tracing::warn!(%slot, operation = op.name(), "a helper of an earlier driver still runs");
+                    let finish = async move { files.finish("left by an earlier driver").await };
+                    let helper = start(op, Arc::default(), finish);
+                    helper.process.abandoned.store(true, Ordering::Relaxed);
+                    self.slots().insert(slot, helper);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(self: &Arc<Self>, volume: Volume<'_>, op: Op) -> Result<Output> {
+        loop {
+            let turn = self.turn(volume, &op).await?;
+            match self.begin(volume.slot, &op, turn) {
+                Begun::Ours(helper) => {
+                    let result = self.wait(volume, &helper, ErrorKind::Abandoned).await?;
+                    self.forget(volume.slot, &helper);
+                    return result;
+                }
+                // Its result is nobody's any more; whether it succeeded is for the next observation.
+                Begun::Other(helper) => drop(self.wait(volume, &helper, ErrorKind::Pending).await?),
+            }
+        }
+    }
+
+    /// Waits for every helper of a volume; results are dropped.
+    pub(super) async fn join(&self, volume: Volume<'_>) -> Result<()> {
+        let running = self.slots().get(volume.slot).cloned();
+        if let Some(helper) = running {
+            drop(self.wait(volume, &helper, ErrorKind::Abandoned).await?);
+            self.forget(volume.slot, &helper);
+        }
+        Ok(())
+    }
+
+    /// The turn to connect, where one has to be waited for: before anything was begun.
+    async fn turn(&self, volume: Volume<'_>, op: &Op) -> Result<Turn> {
+        let joins = self.slots().get(volume.slot).is_some_and(|helper| helper.op == *op);
+        if joins || !matches!(op, Op::Connect { .. }) {
+            return Ok(None);
+        }
+        let message = "connects of this node take turns, and another one has not ended: nothing was begun";
+        let turn = timeout_at(volume.deadline, self.connects.clone().lock_owned()).await;
+        turn.map(Some).map_err(|_| Error::new(ErrorKind::Pending, message))
+    }
+
+    fn begin(self: &Arc<Self>, slot: &Slot, op: &Op, turn: Turn) -> Begun {
+        let mut slots = self.slots();
+        if let Some(helper) = slots.get(slot) {
+            if helper.op == *op {
+                return Begun::Ours(helper.clone());
+            }
+            if helper.outcome.borrow().is_none() {
+                return Begun::Other(helper.clone());
+            }
+        }
+        let process = Arc::<Process>::default();
+        let work = self.clone().execute(slot.clone(), op.clone(), process.clone(), turn);
+        let helper = start(op.clone(), process, work);
+        slots.insert(slot.clone(), helper.clone());
+        Begun::Ours(helper)
+    }
+
+    async fn execute(
+        self: Arc<Self>,
+        slot: Slot,
+        op: Op,
+        process: Arc<Process>,
+        turn: Turn,
+    ) -> Result<Output> {
+        let result = match &op {
+            Op::Hold { target, .. } => hold::hold(&self.config, &self.roots, &op, target).await,
+            Op::Release { target } => hold::release(&self.config, &op, target).await,
+            _ => {
+                let files = self.files(&slot);
+                let request = Request { roots: self.roots.clone(), op, socket: None };
+                let mut child = spawn(&self.config, &files, &request, false).await?;
+                process.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
+                let ended =
+                    child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+                files.finish(&ended).await
+            }
+        };
+        // The kernel's mutex was held until here, awaited or not.
+        drop(turn);
+        result
+    }
+
+    /// Waits until the deadline; past it the helper goes on, and the error names it.
+    async fn wait(&self, volume: Volume<'_>, helper: &Helper, kind: ErrorKind) -> Result<Result<Output>> {
+        let mut outcome = helper.outcome.clone();
+        match timeout_at(volume.deadline, outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(result)) => Ok(result.clone().unwrap_or_else(|| Err(lost(volume.slot)))),
+            Ok(Err(_)) => Ok(Err(lost(volume.slot))),
+            Err(_) => {
+                helper.process.abandoned.store(true, Ordering::Relaxed);
+                let message =
+                    format!("{} of {} has not ended: {}", helper.op.name(), volume.slot, helper.process);
+                Err(Error::new(kind, message))
+            }
+        }
+    }
+
+    fn forget(&self, slot: &Slot, helper: &Helper) {
+        let mut slots = self.slots();
+        if slots.get(slot).is_some_and(|other| other.outcome.same_channel(&helper.outcome)) {
+            slots.remove(slot);
+        }
+    }
+
+    pub(super) fn stuck(&self) -> Vec<Stuck> {
+        let running = |helper: &Helper| {
+            helper.process.abandoned.load(Ordering::Relaxed) && helper.outcome.borrow().is_none()
+        };
+        let slots = self.slots();
+        let helpers = slots.iter().filter(|(_, helper)| running(helper));
+        helpers
+            .map(|(slot, helper)| Stuck {
+                slot: slot.clone(),
+                operation: helper.op.name().to_owned(),
+                pid: helper.process.pid(),
+                uninterruptible: helper.process.is_uninterruptible(),
+            })
+            .collect()
+    }
+}
+
+fn lost(slot: &Slot) -> Error {
+    Error::new(ErrorKind::Refused(None), format!("the helper of {slot} was lost"))
+}
+
+/// Lets work go on whoever waits for it.
+fn start(
+    op: Op,
+    process: Arc<Process>,
+    work: impl Future<Output = Result<Output>> + Send + 'static,
+) -> Helper {
+    let (sender, outcome) = watch::channel(None);
+    tokio::spawn(async move { sender.send_replace(Some(work.await)) });
+    Helper { op, outcome, process }
+}
+
+impl Process {
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
+    }
+
+    fn is_uninterruptible(&self) -> bool {
+        self.pid().and_then(state) == Some('D')
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.pid(), self.is_uninterruptible()) {
+            (None, _) => formatter.write_str("its helper goes on"),
+            (Some(pid), false) => write!(formatter, "its helper (pid {pid}) goes on"),
+            (Some(pid), true) => write!(formatter, "its helper (pid {pid}) hangs in the kernel (state D)"),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! NVMe in sysfs (node.md rule 1): subsystems by exact NQN, multipath heads, never their paths.
+
+use std::io;
+use std::path::Path;
+
+use crate::{Controller, ControllerState, Device, Error, ErrorKind, Namespace, Result, Subsystem};
+
+/// The unit of `size` whatever the block size is (Linux, block/genhd.c).
+const SECTOR: u64 = 512;
+
+/// Every NVMe subsystem.
+pub(crate) fn subsystems(sys: &Path) -> Result<Vec<Subsystem>> {
+    let class = sys.join("class/nvme-subsystem");
+    let names = match names(&class) {
+        Ok(names) => names,
+        // Without the class there is no NVMe at all; without /sys/class nothing is known.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && sys.join("class").is_dir() => Vec::new(),
+        Err(error) => return Err(Error::io("read", &class, &error)),
+    };
+    let mut subsystems = Vec::new();
+    for name in names {
+        subsystems.extend(unless_gone(subsystem(&class.join(name)))?);
+    }
+    Ok(subsystems)
+}
+
+/// Why this kernel makes no multipath heads, where it does not.
+pub(crate) fn lacks_multipath(sys: &Path) -> Option<&'static str> {
+    match std::fs::read_to_string(sys.join("module/nvme_core/parameters/multipath")) {
+        Ok(value) if value.trim() == "Y" => None,
+        Ok(_) => {
+            Some("nvme_core.multipath=N: this driver needs multipath heads; boot with nvme_core.multipath=Y")
+        }
+        Err(_) => Some("this kernel has no NVMe multipath (CONFIG_NVME_MULTIPATH), which this driver needs"),
+    }
+}
+
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What went while it was looked at is not there.
+fn unless_gone<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == ErrorKind::Missing => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn subsystem(directory: &Path) -> Result<Subsystem> {
+    let nqn = attribute(&directory.join("subsysnqn"))?;
+    let entries = names(directory).map_err(|error| Error::io("read", directory, &error))?;
+    let (mut controllers, mut namespaces) = (Vec::new(), Vec::new());
+    for name in entries {
+        let path = directory.join(&name);
+        match parse_name(&name) {
+            Some(Name::Controller) => controllers.extend(unless_gone(controller(&path, name))?),
+            Some(Name::Head) => namespaces.extend(unless_gone(namespace(&path, name))?),
+            None => {}
+        }
+    }
+    Ok(Subsystem { nqn, controllers, namespaces })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Name {
+    Controller,
+    Head,
+}
+
+/// `nvme3` is a controller, `nvme3n1` a head; `nvme3c4n1` is a path and nobody's device.
+fn parse_name(name: &str) -> Option<Name> {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = name.strip_prefix("nvme")?;
+    match rest.split_once('n') {
+        None => number(rest).then_some(Name::Controller),
+        Some((instance, namespace)) => (number(instance) && number(namespace)).then_some(Name::Head),
+    }
+}
+
+fn controller(path: &Path, name: String) -> Result<Controller> {
+    let state = match attribute(&path.join("state"))?.as_str() {
+        "live" => ControllerState::Live,
+        "new" | "resetting" | "connecting" => ControllerState::Reconnecting,
+        "deleting" | "deleting (no IO)" | "dead" => ControllerState::Deleting,
+        other => ControllerState::Other(other.to_owned()),
+    };
+    // Without an address it is still a controller: local drives of some kernels have none.
+    let address = unless_gone(attribute(&path.join("address")))?.unwrap_or_default();
+    Ok(Controller { name, state, address })
+}
+
+fn namespace(path: &Path, name: String) -> Result<Namespace> {
+    let malformed = |what: &str, text: &str| {
+        Error::new(ErrorKind::Malformed, format!("{}/{what}: {text:?}", path.display()))
+    };
+    let number = |what: &str| {
+        let text = attribute(&path.join(what))?;
+        text.parse::<u64>().map_err(|_| malformed(what, &text))
+    };
+    let dev = attribute(&path.join("dev"))?;
+    let (major, minor) = parse_dev(&dev).ok_or_else(|| malformed("dev", &dev))?;
+    let id = u32::try_from(number("nsid")?).map_err(|_| malformed("nsid", "too large"))?;
+    let bytes = number("size")?.checked_mul(SECTOR).ok_or_else(|| malformed("size", "too large"))?;
+    Ok(Namespace { id, device: Device { name, major, minor }, bytes })
+}
+
+/// `259:3`.
+pub(crate) fn parse_dev(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn attribute(path: &Path) -> Result<String> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\n').trim_end().to_owned()),
+        // ENODEV: the device went while its attribute was open.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+            Err(Error::new(ErrorKind::Missing, format!("{} went away", path.display())))
+        }
+        Err(error) => Err(Error::io("read", path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn put(root: &Path, files: &[(&str, &str)]) {
+        for (path, text) in files {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn heads_are_found_and_paths_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let base = "class/nvme-subsystem/nvme-subsys3";
+        let file = |name: &str| format!("{base}/{name}");
+        put(
+            root.path(),
+            &[
+                (&file("subsysnqn"), "nqn.test:vol.0000000000000001\n"),
+                (&file("model"), "Linux\n"),
+                (&file("nvme3/state"), "connecting\n"),
+                (&file("nvme3/address"), "traddr=10.0.0.1,trsvcid=4420\n"),
+                (&file("nvme3n1/dev"), "259:5\n"),
+                (&file("nvme3n1/nsid"), "1\n"),
+                (&file("nvme3n1/size"), "32768\n"),
+                (&file("nvme3c3n1/size"), "32768\n"),
+            ],
+        );
+        let found = subsystems(root.path()).unwrap();
+        let controller = Controller {
+            name: "nvme3".into(),
+            state: ControllerState::Reconnecting,
+            address: "traddr=10.0.0.1,trsvcid=4420".into(),
+        };
+        let device = Device { name: "nvme3n1".into(), major: 259, minor: 5 };
+        let namespace = Namespace { id: 1, device, bytes: 16 << 20 };
+        let nqn = "nqn.test:vol.0000000000000001".to_owned();
+        assert_eq!(found, [Subsystem { nqn, controllers: vec![controller], namespaces: vec![namespace] }]);
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_understood_is_an_error_and_one_that_goes_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let base = root.path().join("class/nvme-subsystem/nvme-subsys0");
+        put(&base, &[("subsysnqn", "nqn.test:vol\n"), ("nvme0n1/nsid", "1\n")]);
+        assert!(subsystems(root.path()).unwrap()[0].namespaces.is_empty());
+        put(&base, &[("nvme0n1/dev", "259\n"), ("nvme0n1/size", "8\n")]);
+        assert_eq!(subsystems(root.path()).unwrap_err().kind, ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn without_sysfs_nothing_is_known_and_without_nvme_nothing_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(subsystems(root.path()).is_err());
+        std::fs::create_dir(root.path().join("class")).unwrap();
+        assert_eq!(subsystems(root.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_kernel_without_multipath_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(lacks_multipath(root.path()).is_some());
+        for (value, lacks) in [("N\n", true), ("Y\n", false)] {
+            put(root.path(), &[("module/nvme_core/parameters/multipath", value)]);
+            assert_eq!(lacks_multipath(root.path()).is_some(), lacks);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_and_numbers_never_panic(text in ".{0,20}") {
+            let _ = (parse_name(&text), parse_dev(&text));
+        }
+
+        #[test]
+        fn only_heads_are_heads(a in 0_u32..100, b in 0_u32..100, c in 1_u32..100) {
+            prop_assert_eq!(parse_name(&format!("nvme{a}n{c}")), Some(Name::Head));
+            prop_assert_eq!(parse_name(&format!("nvme{a}")), Some(Name::Controller));
+            prop_assert_eq!(parse_name(&format!("nvme{a}c{b}n{c}")), None);
+            prop_assert_eq!(parse_name(&format!("nvme{a}n{c}p1")), None);
+        }
+    }
+}
