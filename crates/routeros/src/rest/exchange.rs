@@ -133,7 +133,7 @@ async fn read_rows(
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Fault::CutAnswer)?.into_data() else { continue };
         length += data.len();
-        if false {
+        if length > REPLY_LIMIT {
             return Err(ended(Error::new(
                 ErrorKind::TooLarge,
                 format!("an answer over {REPLY_LIMIT} bytes"),
