@@ -84,8 +84,15 @@ impl Drop for Loop {
         for target in targets.into_iter().rev() {
             let _ = Command::new("umount").arg(target).status();
         }
-        let _ = Command::new("losetup").arg("--detach").arg(self.device.path()).status();
+        let _ = Command::new("losetup").arg("--detach").arg(self.device.path()).output();
     }
+}
+
+/// ext4 grows online for CAP_SYS_RESOURCE only (Linux, `ext4_resize_begin`); some build machines' root has
+/// it not, and then the refusal is what is tested.
+fn may_grow_ext4() -> bool {
+    let capabilities = rustix::thread::capabilities(None).unwrap();
+    capabilities.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
 }
 
 fn mkfs(fs: FsType) -> Mkfs {
@@ -116,11 +123,12 @@ async fn a_file_system_lives_its_life() {
 
         let before = linux.usage(bench.volume(), &staging).await.unwrap();
         bench.resize(640 * MIB);
+        let grows = fs == FsType::Xfs || may_grow_ext4();
         for _ in 0..2 {
-            linux.grow(bench.volume(), device, &staging, fs).await.unwrap();
+            assert_eq!(linux.grow(bench.volume(), device, &staging, fs).await.is_ok(), grows);
         }
         let after = linux.usage(bench.volume(), &staging).await.unwrap();
-        assert!(after.total_bytes > before.total_bytes + 256 * MIB, "{before:?} {after:?}");
+        assert_eq!(after.total_bytes > before.total_bytes + 256 * MIB, grows, "{before:?} {after:?}");
 
         for path in [&target, &staging, &staging] {
             linux.unmount(bench.volume(), path).await.unwrap();

@@ -133,7 +133,7 @@ impl FakeKernel {
         self.look(|kernel| kernel.node.paths.contains_key(path))
     }
 
-    /// Every mkfs that was begun on this node.
+    /// Every mkfs that was asked for on this node.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
         self.look(|kernel| kernel.node.formats.clone())

@@ -42,23 +42,23 @@ impl Kernel<'_> {
             return Err(refused(format!("mkfs.{fs}: {given} bytes of {device} cannot be used")));
         }
         let volume = self.head(minor)?.volume.clone();
-        self.begin_format(&volume, fs)?;
         let uuid = Uuid::parse_str(uuid).map_err(|error| refused(error.to_string()))?;
+        self.begin_format(&volume, fs, uuid)?;
         self.write_filesystem(&volume, fs, uuid, given)?;
         Ok(Output::Done)
     }
 
-    /// mkfs.xfs refuses what it recognises; mke2fs does so on a terminal only.
-    fn begin_format(&mut self, volume: &str, fs: FsType) -> std::result::Result<(), Stop> {
+    /// Neither is made over a file system; ext4 again over our own unfinished one.
+    fn begin_format(&mut self, volume: &str, fs: FsType, uuid: Uuid) -> std::result::Result<(), Stop> {
         let store = self.target.store(volume);
         let found = image::recognise(store);
-        let refuses = fs == FsType::Xfs && (found.is_some() || image::has_xfs_magic(store));
-        if refuses {
-            return Err(refused(format!("mkfs.{fs}: {volume} appears to contain an existing filesystem")));
-        }
-        let format =
-            Format { volume: volume.to_owned(), fs: fs.to_string(), over_filesystem: found.is_some() };
+        let again = fs == FsType::Ext4 && found == Some(fs) && image::is_unmounted(store, uuid);
+        let refuses = image::has_xfs_magic(store) || found.is_some() && !again;
+        let format = Format { volume: volume.to_owned(), fs: fs.to_string(), over_filesystem: refuses };
         self.node.formats.push(format);
+        if refuses {
+            return Err(refused(format!("mkfs.{fs}: {volume} holds a file system: it is not formatted")));
+        }
         Ok(())
     }
 

@@ -40,6 +40,12 @@ pub(super) fn has_xfs_magic(medium: &impl Medium) -> bool {
     medium.read(0, 4) == *b"XFSB"
 }
 
+/// Whether this is ext4 with this UUID that nobody ever mounted: an unfinished mkfs.
+pub(super) fn is_unmounted(medium: &impl Medium, uuid: Uuid) -> bool {
+    let zero = |at, length| medium.read(at, length).iter().all(|byte| *byte == 0);
+    medium.read(EXT4_UUID, 16) == uuid.as_bytes() && zero(EXT4_MTIME, 4) && zero(EXT4_MOUNTS, 2)
+}
+
 /// Writes the superblock; `unfinished` only for xfs.
 pub(super) fn write_superblock(
     medium: &mut impl Medium,

@@ -22,14 +22,14 @@ pub enum KernelVersion {
     V6_12,
 }
 
-/// A mkfs that was begun: what an invariant checker looks at.
+/// A mkfs that was asked for: what an invariant checker looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
     /// The volume's key at the target.
     pub volume: String,
     /// Which file system.
     pub fs: String,
-    /// Whether a whole file system was there before.
+    /// Whether there was a file system that it would have destroyed; it is refused then.
     pub over_filesystem: bool,
 }
 

@@ -104,6 +104,8 @@ pub(super) async fn spawn(config: &Config, files: &Files, request: &Request, pip
     command.args(&config.arguments).arg(request.op.name());
     // A group of its own: a terminal's Ctrl-C is for the driver, and a helper is never interrupted.
     command.args(files.request.file_stem()).stdin(locked).stdout(stdout).process_group(0);
+    // Nothing that is mounted is kept busy by where the driver was started.
+    command.current_dir("/");
     Command::from(command).spawn().map_err(failed)
 }
 
