@@ -16,7 +16,7 @@ use crate::arguments::plugin::PluginArguments;
 use crate::connection::ConnectionFollower;
 use crate::device::Device;
 use crate::failure::Failure;
-use crate::plugin::Plugin;
+use crate::plugin::{Face, Plugin};
 use crate::{device, identity, runtime, telemetry};
 
 /// The smallest volume, in bytes: room for an ext4 with its journal; what asks for less gets this.
@@ -73,5 +73,5 @@ async fn serve(
     // Where the name cannot be read, no request can be sent either, and that one says why.
     let user = move || client.transport().credentials().user().unwrap_or_default();
     tokio::spawn(async move { controller.watch(user, poll_interval, watched).await });
-    plugin.serve(routes, readiness, stop).await
+    plugin.serve(Face { routes, readiness, before_scrape: None }, stop).await
 }

@@ -1,6 +1,8 @@
 //! `/metrics`, `/livez` and `/readyz`, answered from memory.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -26,7 +28,11 @@ pub(crate) struct Http {
 struct Shown {
     registry: Arc<Registry>,
     readiness: Readiness,
+    before_scrape: Option<BeforeScrape>,
 }
+
+/// Runs before each scrape is answered.
+pub(crate) type BeforeScrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 impl Http {
     /// Listens on `address`.
@@ -39,8 +45,13 @@ impl Http {
     }
 
     /// Answers for as long as it is polled.
-    pub(crate) async fn serve(self, registry: Registry, readiness: Readiness) {
-        let shown = Shown { registry: Arc::new(registry), readiness };
+    pub(crate) async fn serve(
+        self,
+        registry: Registry,
+        readiness: Readiness,
+        before_scrape: Option<BeforeScrape>,
+    ) {
+        let shown = Shown { registry: Arc::new(registry), readiness, before_scrape };
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/livez", get(|| async { "ok\n" }))
@@ -53,6 +64,9 @@ impl Http {
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    if let Some(before_scrape) = &shown.before_scrape {
+        before_scrape().await;
+    }
     let mut body = String::new();
     match text::encode(&mut body, &shown.registry) {
         Ok(()) => Ok(([(header::CONTENT_TYPE, OPENMETRICS)], body)),

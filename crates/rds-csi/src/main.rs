@@ -20,7 +20,15 @@ use std::process::ExitCode;
 use arguments::{Arguments, Role};
 use clap::Parser;
 
+/// The first word that the node starts its own binary with, for one piece of work that may hang.
+/// Before anything else: a helper needs no flags, no logs and no threads.
+const HELPER: &str = "helper";
+
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == HELPER) {
+        return host::helper_main(words);
+    }
     let ended = match Arguments::parse().role {
         Role::Controller(arguments) => controller::run(*arguments),
         Role::Node(arguments) => node::run(*arguments),

@@ -1,35 +1,69 @@
 //! Wires the node.
 
-use csi_server::Readiness;
+mod stuck;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use csi_grpc::v1::node_server::NodeServer;
+use csi_node::{Config, Node};
+use csi_server::{MAX_MESSAGE_BYTES, Readiness};
+use host::linux::{self, Linux};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::node::NodeArguments;
 use crate::arguments::plugin::PluginArguments;
 use crate::failure::Failure;
-use crate::plugin::Plugin;
+use crate::plugin::{Face, Plugin};
 use crate::{identity, runtime, telemetry};
+use stuck::StuckHelpers;
+
+/// Pods that may share a raw block volume on one node. A live migration needs two; 2,048 bind
+/// mounts of one device ate a kernel's memory elsewhere (lessons.md).
+const MAX_BLOCK_PUBLISHES: usize = 16;
+
+/// An answer is sent this long before its caller gives up: enough for a busy machine to write it.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Runs `rds-csi node` to its end.
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
-    let NodeArguments {
-        plugin,
-        telemetry,
-        node_name: _,
-        kubelet_dir: _,
-        state_dir: _,
-        nqn_prefix: _,
-        max_volumes: _,
-        connection: _,
-    } = arguments;
+    let NodeArguments { plugin, telemetry, node_name, kubelet_dir, state_dir, nqn_prefix, max_volumes } =
+        arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
-    runtime::run(|stop| serve(plugin, stop))
+    let own = state_dir.unwrap_or_else(|| kubelet_dir.join(format!("plugins/{}/state", plugin.driver_name)));
+    let config = Config {
+        node: node_name,
+        nqn_prefix,
+        state_dir: own.join("records"),
+        max_volumes: max_volumes.into(),
+        max_block_publishes: MAX_BLOCK_PUBLISHES,
+        answer_margin: ANSWER_MARGIN,
+    };
+    runtime::run(|stop| serve(plugin, config, own.join("helpers"), stop))
 }
 
-async fn serve(plugin: PluginArguments, stop: CancellationToken) -> Result<(), Failure> {
+async fn serve(
+    plugin: PluginArguments,
+    config: Config,
+    helpers: PathBuf,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let mut registry = Registry::default();
+    let machine = linux::Config::new(helpers).map_err(|error| Failure::Setup(error.into()))?;
+    let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
+    StuckHelpers::register(machine.clone(), &mut registry);
+    let node = Node::open(machine, config, &mut registry).map_err(|error| Failure::Setup(error.into()))?;
+    let node = Arc::new(node);
     // A node depends on no device: what it cannot reach concerns single volumes, not the plugin.
     let readiness = Readiness::ready();
-    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone());
-    let plugin = Plugin::open(plugin, Registry::default()).await?;
-    plugin.serve(routes, readiness, stop).await
+    let service = NodeServer::from_arc(Arc::clone(&node)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone()).add_service(service);
+    let before_scrape = Arc::new(move || {
+        let node = Arc::clone(&node);
+        Box::pin(async move { node.refresh_gauges().await }) as _
+    });
+    let plugin = Plugin::open(plugin, registry).await?;
+    plugin.serve(Face { routes, readiness, before_scrape: Some(before_scrape) }, stop).await
 }

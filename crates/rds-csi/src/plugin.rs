@@ -8,7 +8,7 @@ use tonic::service::Routes;
 use crate::arguments::plugin::PluginArguments;
 use crate::arguments::values::ListenAddress;
 use crate::failure::Failure;
-use crate::http::Http;
+use crate::http::{BeforeScrape, Http};
 
 /// A plugin whose sockets are open.
 pub(crate) struct Plugin {
@@ -16,6 +16,16 @@ pub(crate) struct Plugin {
     http: Option<Http>,
     calls: CallLayer,
     registry: Registry,
+}
+
+/// What a role serves.
+pub(crate) struct Face {
+    /// The CSI services.
+    pub(crate) routes: Routes,
+    /// What `/readyz` tells of.
+    pub(crate) readiness: Readiness,
+    /// Brings gauges up to date, from memory or the local kernel only.
+    pub(crate) before_scrape: Option<BeforeScrape>,
 }
 
 impl Plugin {
@@ -33,16 +43,12 @@ impl Plugin {
     }
 
     /// Serves until `stop`, then finishes what runs.
-    pub(crate) async fn serve(
-        self,
-        routes: Routes,
-        readiness: Readiness,
-        stop: CancellationToken,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn serve(self, face: Face, stop: CancellationToken) -> Result<(), Failure> {
         let Self { bound, http, calls, registry } = self;
+        let Face { routes, readiness, before_scrape } = face;
         let http = tokio::spawn(async move {
             if let Some(http) = http {
-                http.serve(registry, readiness).await;
+                http.serve(registry, readiness, before_scrape).await;
             }
         });
         let served = csi_server::serve(bound, routes, calls, stop.cancelled_owned(), STOP_GRACE).await;

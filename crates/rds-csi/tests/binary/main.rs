@@ -1,6 +1,7 @@
 //! The binary that ships, started as a process and asked over its sockets.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod calls;
 mod configuration;
 mod device;
 mod health;

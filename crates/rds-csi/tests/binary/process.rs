@@ -56,8 +56,13 @@ impl Setup {
         setup.with("--kubelet-dir", kubelet.to_str().unwrap())
     }
 
+    /// Only a first word.
+    pub(crate) fn bare(word: &str) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), flags: vec![word.into()] }
+    }
+
     fn of(role: &str) -> Self {
-        let setup = Self { directory: tempfile::tempdir().unwrap(), flags: vec![role.into()] };
+        let setup = Self::bare(role);
         let endpoint = format!("unix://{}", setup.socket().display());
         setup.with("--endpoint", &endpoint).with("--metrics-address", "127.0.0.1:0")
     }
@@ -149,7 +154,9 @@ impl Running {
     /// Where metrics and health are served: port 0 was asked for, the log says which it became.
     pub(crate) fn http_address(&self) -> String {
         let line = self.log.lines().find(|line| line.contains("metrics and health are served")).unwrap();
-        line.rsplit_once("address=").unwrap().1.to_owned()
+        let address = &line[line.find("127.0.0.1:").unwrap()..];
+        let end = address.find(|end: char| !end.is_ascii_digit() && end != '.' && end != ':');
+        address[..end.unwrap_or(address.len())].to_owned()
     }
 
     /// The status line and the body of a GET.
