@@ -192,7 +192,14 @@ impl Transport for RestTransport {
         deadline: Instant,
         each: &mut RowSink<'_>,
     ) -> Result<(), Error> {
-        let done = self.run(&call, deadline, each).await;
+        let started = Instant::now();
+        let done = match self.run(&call, deadline, each).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && request::row_asked_for(&call).is_some() => {
+                Ok(())
+            }
+            done => done,
+        };
+        tracing::debug!(call = call.summary(), took = ?started.elapsed(), ok = done.is_ok(), "device request");
         done.map_err(|error| error.within(format_args!("{} at {}", call.summary(), self.address)))
     }
 }

@@ -7,5 +7,7 @@ mod device;
 mod outcomes;
 mod probe;
 mod refusals;
+mod simulator;
 mod streaming;
 mod tls;
+mod transcripts;
