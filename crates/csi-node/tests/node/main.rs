@@ -2,5 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bench;
+mod block;
+mod crashes;
+mod expand;
+mod fences;
+mod formats;
+mod generations;
+mod hangs;
+mod inputs;
+mod publishes;
 mod stages;
+mod stats;
 mod unstages;

@@ -1,0 +1,71 @@
+//! Outage or fence (node.md rule 5): only a word from outside drops what is unwritten.
+
+use host::fake::KernelVersion;
+use tonic::Code;
+
+use crate::bench::{Bench, Vol};
+
+async fn lost(vol: &Vol) -> Bench {
+    let bench = Bench::in_use(KernelVersion::V6_1, vol).await;
+    bench.unpublish(vol, "p").await.unwrap();
+    bench.fabric.unexport(&vol.nqn());
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusal_alone_is_no_fence_and_the_operators_word_is() {
+    for vol in [Vol::ext4("a"), Vol::xfs("a")] {
+        let bench = lost(&vol).await;
+        assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::Unavailable);
+        let declared = bench.node.declare_fenced(&vol.slot()).await.unwrap();
+        assert_eq!(declared, [vol.nqn()]);
+        bench.unstage(&vol).await.unwrap();
+        bench.assert_clean();
+        assert!(bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 1"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unmount_that_hangs_already_is_freed_by_the_fence() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await;
+    bench.unpublish(&vol, "p").await.unwrap();
+    // Not noticed yet, so the unstage begins and hangs.
+    bench.kernel.cut_link();
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::DeadlineExceeded);
+    bench.node.declare_fenced(&vol.slot()).await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    bench.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_for_one_attachment_is_none_for_the_next() {
+    let old = Vol::ext4("a");
+    let bench = lost(&old).await;
+    bench.node.declare_fenced(&old.slot()).await.unwrap();
+    bench.unstage(&old).await.unwrap();
+    let new = old.generation(2);
+    bench.export(&new);
+    bench.stage(&new).await.unwrap();
+    bench.kernel.write_file(&new.staging(), "g", b"kept").unwrap();
+    bench.fabric.stop();
+    assert_eq!(bench.unstage(&new).await.unwrap_err().code(), Code::Unavailable);
+    bench.fabric.start();
+    bench.unstage(&new).await.unwrap();
+    let other = bench.beside("b");
+    other.stage(&new).await.unwrap();
+    assert_eq!(other.kernel.read_file(&new.staging(), "g").unwrap(), b"kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_of_a_live_path_still_writes_everything_first() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await;
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.node.declare_fenced(&vol.slot()).await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    let other = bench.beside("b");
+    other.stage(&vol).await.unwrap();
+    assert_eq!(other.kernel.read_file(&vol.staging(), "f").unwrap(), b"bytes");
+}
