@@ -85,7 +85,7 @@ async fn a_disk_lives_its_whole_life() {
         (Some(1 << 30), Some("a record"), false)
     );
     assert_eq!(client.disk_by_id(&disk.id).await.unwrap().as_ref(), Some(&disk));
-    assert_eq!(client.disks_by_file_path("raid10/v1.img").await.unwrap(), [disk.clone()]);
+    assert_eq!(client.disks_by_file_path("raid10/v1.img").await.unwrap(), std::slice::from_ref(&disk));
     assert_eq!(client.disk_by_mount_point("/raid10").await.unwrap().unwrap().slot, "raid10");
     let exported = client.set_disk(&disk.id, "v1", &export()).await.unwrap();
     assert_eq!(
