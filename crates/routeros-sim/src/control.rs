@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 
 use crate::simulator::Handle;
 
-/// The largest body, in bytes: a fault is a few hundred.
-const LARGEST_BODY: usize = 1 << 16;
+/// The largest body, in bytes: 10,000 seeded disks take some 2 MiB.
+const LARGEST_BODY: usize = 16 << 20;
 
 /// The control port.
 #[derive(Debug)]

@@ -6,6 +6,10 @@
 //! Invariants, as absences: [`device`] does no I/O and knows no HTTP; `rest` knows no files and no data plane;
 //! nothing here depends on any other crate of this workspace.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod assumptions;
 pub mod config;
 pub mod control;

@@ -17,3 +17,13 @@ fn a_disk_is_exported_closed_grown_and_served_again_after_a_crash_on_linux_6_1()
 fn a_disk_is_exported_closed_grown_and_served_again_after_a_crash_on_linux_6_12() {
     cases::whole_life(Kernel::V6_12);
 }
+
+#[test]
+fn sessions_growth_hosts_and_boots_are_as_assumed_on_linux_6_1() {
+    cases::assumptions(Kernel::V6_1);
+}
+
+#[test]
+fn sessions_growth_hosts_and_boots_are_as_assumed_on_linux_6_12() {
+    cases::assumptions(Kernel::V6_12);
+}

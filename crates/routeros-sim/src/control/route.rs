@@ -29,6 +29,13 @@ enum Clock {
     Skew(i64),
 }
 
+/// `POST /seed`: rows of `/disk`, as they would be set, with `.id` where it matters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seed {
+    disks: Vec<BTreeMap<String, String>>,
+}
+
 /// `POST /latency`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +69,7 @@ pub(super) async fn route(handle: &Handle, method: &Method, path: &str, body: &[
             handle.set_latency(std::time::Duration::from_millis(asked.millis));
             json!({})
         }),
+        (&Method::POST, ["seed"]) => parsed(body).and_then(|asked| seed(handle, &asked)),
         (&Method::POST, ["clock"]) => parsed(body).and_then(|asked| clock(handle, &asked)),
         (&Method::POST, ["reboot"]) => match parsed::<Reboot>(body) {
             Ok(how) => handle.reboot(how).await.map(|()| json!({})).map_err(|error| error.to_string()),
@@ -95,6 +103,14 @@ fn release(handle: &Handle, id: &str) -> Answer {
         Some(released) if released > 0 => Answer::ok(json!({ "released": released })),
         _ => Answer::error(404, "no such fault"),
     }
+}
+
+fn seed(handle: &Handle, asked: &Seed) -> Result<Value, String> {
+    for disk in &asked.disks {
+        let row: Vec<(&str, &str)> = disk.iter().map(|(name, value)| (&**name, &**value)).collect();
+        handle.seed_disk(&row).map_err(|error| error.to_string())?;
+    }
+    Ok(json!({ "seeded": asked.disks.len() }))
 }
 
 fn clock(handle: &Handle, asked: &Clock) -> Result<Value, String> {

@@ -105,6 +105,11 @@ async fn the_control_port_does_what_the_handle_does_and_only_on_loopback() {
     port.json("POST", "/pool-full", json!({ "pool": "raid10", "full": true })).await;
     assert_eq!(port.get("/state").await.body["disks"][0]["free"], "0");
 
+    let seed =
+        json!({ "disks": [{ ".id": "*2B", "slot": "s", "file-path": "raid10/s.img", "file-size": "4096" }] });
+    assert_eq!(port.json("POST", "/seed", seed).await.body, json!({ "seeded": 1 }));
+    assert_eq!(simulator.handle().disk("s").unwrap()[".id"], "*2B");
+
     let clock = port.json("POST", "/clock", json!({ "set": 1_790_338_407 })).await;
     assert_eq!(clock.body, json!({ "clock": 1_790_338_407 }));
     assert_eq!(client.get("/rest/system/clock").await.body["date"], "2026-09-25");

@@ -66,10 +66,9 @@ impl ConfigTree for Imitation {
         if !self.directories.lock().unwrap().contains(to) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if let Some((subsystem, _)) = from.split_once("/allowed_hosts/") {
-            if self.attribute(&format!("{subsystem}/attr_allow_any_host")) != "0" {
-                return Err(refused(from));
-            }
+        let listed = from.split_once("/allowed_hosts/");
+        if listed.is_some_and(|(s, _)| self.attribute(&format!("{s}/attr_allow_any_host")) != "0") {
+            return Err(refused(from));
         }
         self.links.lock().unwrap().insert(from.to_owned());
         Ok(())
