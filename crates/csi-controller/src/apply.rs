@@ -46,6 +46,8 @@ impl<T: Transport> Controller<T> {
         let written = self.set(volume, &disk_change(change, port)?, deadline).await?;
         if change.export == ExportChange::Close {
             self.settle.unexported(&volume.slot);
+            // Its generation may have been one whose outcome was not known: it is over, and never comes again.
+            self.writes.minted(&volume.slot);
         }
         Ok(written)
     }

@@ -20,7 +20,7 @@ pub struct Config {
     pub nqn_prefix: NqnPrefix,
     /// How a detached volume is kept from its old node.
     pub fencing: Fencing,
-    /// How long a volume waits after a generation that ended unproven; zero only with `unexport=drains`.
+    /// How long a volume waits after a generation that ended unproven.
     pub fence_settle: Duration,
     /// Smallest, largest and default size of a volume, in bytes.
     pub limits: Limits,

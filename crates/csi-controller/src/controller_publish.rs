@@ -183,8 +183,17 @@ impl<T: Transport> Controller<T> {
             kept => kept.clone(),
         };
         let before = Change { record: volume.record.clone(), export };
-        if let Err(failed) = self.write(volume, &before, 0, deadline).await {
-            tracing::warn!("volume {}: taking back what the device changed failed: {failed}", volume.slot);
+        // The row is looked up again: what came back may have been another one.
+        let slot = &volume.slot;
+        let taken_back = match self.client.until(deadline).disk_by_id(&volume.row.id).await {
+            Ok(Some(row)) if row.slot == slot.as_str() => {
+                self.write(volume, &before, 0, deadline).await.map(drop).map_err(|error| error.to_string())
+            }
+            Ok(_) => Err("the disk is gone".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(failed) = taken_back {
+            tracing::warn!("volume {slot}: taking back what the device changed failed: {failed}");
         }
     }
 }

@@ -62,13 +62,7 @@ impl<T: Transport> Controller<T> {
 
     /// No disk was read in the slot. Final codes are allowed from here on, until the add is sent.
     async fn add(&self, wanted: &Wanted, deadline: Instant) -> Result<u64, Status> {
-        let reserve = || self.pools.reserve(wanted.base.pool(), wanted.slot.as_str(), wanted.size);
-        if !self.pools.is_known() {
-            self.read_pools(deadline)
-                .await
-                .map_err(|error| device_error::status("reading the pools", &error))?;
-        }
-        let reservation = reserve().map_err(|error| error.status())?;
+        let reservation = self.reserve(wanted.base.pool(), &wanted.slot, wanted.size, deadline).await?;
         self.require_no_file(wanted, deadline).await?;
         let disk = self.new_disk(wanted)?;
         match self.client.until(deadline).add_disk(&disk).await {

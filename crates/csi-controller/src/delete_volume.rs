@@ -26,20 +26,9 @@ pub(crate) async fn delete_volume<T: Transport>(
 
 impl<T: Transport> Controller<T> {
     async fn delete(&self, slot: &Slot, deadline: Instant) -> Result<(), Status> {
-        let volume = loop {
-            match self.find(slot, deadline).await? {
-                Found::Nothing => break None,
-                Found::NotOurs(why) => return Err(why.status(slot, self.config.cluster_id.hash())),
-                Found::Ours(volume) => {
-                    refuse_held(&volume)?;
-                    if !self.waited_for_doubt(slot, deadline).await? {
-                        break Some(volume);
-                    }
-                }
-            }
-        };
+        let volume = self.find_for_delete(slot, deadline).await?;
         if let Some(volume) = volume {
-            let volume = self.unexport(*volume, deadline).await?;
+            let volume = self.unexport(volume, deadline).await?;
             self.remove_row(&volume, deadline).await?;
             self.report_foreign_file(&volume);
         }
@@ -47,6 +36,24 @@ impl<T: Transport> Controller<T> {
         self.pools.released(slot.as_str());
         self.settle.forget(slot);
         Ok(())
+    }
+
+    /// The volume; `None` if there is none, and none can come any more of what was sent before.
+    async fn find_for_delete(&self, slot: &Slot, deadline: Instant) -> Result<Option<Volume>, Status> {
+        loop {
+            let found = match self.find(slot, deadline).await? {
+                Found::Nothing if slot.cluster() != Some(self.config.cluster_id.hash()) => return Ok(None),
+                Found::Nothing => None,
+                Found::NotOurs(why) => return Err(why.status(slot, self.config.cluster_id.hash())),
+                Found::Ours(volume) => {
+                    refuse_held(&volume)?;
+                    Some(*volume)
+                }
+            };
+            if !self.waited_for_doubt(slot, deadline).await? {
+                return Ok(found);
+            }
+        }
     }
 
     /// A disk that is exported may refuse to go (assumption `remove-while-connected`), and nobody holds this one.

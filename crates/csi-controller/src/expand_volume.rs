@@ -71,14 +71,9 @@ impl<T: Transport> Controller<T> {
 
     async fn grow(&self, volume: &Volume, size: u64, deadline: Instant) -> Result<u64, Status> {
         let slot = &volume.slot;
-        if !self.pools.is_known() {
-            self.read_pools(deadline)
-                .await
-                .map_err(|error| device_error::status("reading the pools", &error))?;
-        }
         let path = volume.row.file_path.as_deref().unwrap_or_default();
         let pool = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let reservation = self.pools.reserve(pool, slot.as_str(), size).map_err(|error| error.status())?;
+        let reservation = self.reserve(pool, slot, size, deadline).await?;
         let change = DiskChange { file_size: Some(size), ..DiskChange::default() };
         match self.set(volume, &change, deadline).await {
             Ok(grown) => {

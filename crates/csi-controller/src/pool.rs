@@ -108,11 +108,6 @@ impl Pools {
         known.read = Some(reading);
     }
 
-    /// Whether a reading was taken.
-    pub(crate) fn is_known(&self) -> bool {
-        self.lock().read.is_some()
-    }
-
     /// Bytes that can still be promised in a pool.
     pub(crate) fn left(&self, pool: &str) -> Result<u64, PoolError> {
         self.lock().left(pool, None).ok_or_else(|| PoolError::Unknown(pool.to_owned()))

@@ -1,11 +1,12 @@
 //! Removing the file of a volume: one file by its computed path, never anything recursive, and only after reading
 //! that no disk uses it (design decision 5).
 
-use routeros::{Error, Transport};
+use routeros::{Error, Outcome, Transport};
 use tokio::time::Instant;
 use tonic::Status;
 use volume::Slot;
 
+use crate::writes::Sent;
 use crate::{Controller, device_error};
 
 impl<T: Transport> Controller<T> {
@@ -34,6 +35,12 @@ impl<T: Transport> Controller<T> {
                 user.slot
             )));
         }
-        client.remove_file(&file.id).await.map_err(failed)
+        client.remove_file(&file.id).await.map_err(|error| {
+            if error.outcome() == Outcome::Unknown {
+                // Ids of files may be those of their paths: a late removal must not meet the next volume's image.
+                self.writes.doubt(slot, Sent::RemoveImage);
+            }
+            failed(error)
+        })
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use routeros::{Error, Severity, Transport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use volume::Slot;
 
-use crate::Controller;
-use crate::pool::Reading;
+use crate::pool::{PoolError, Reading, Reservation};
+use crate::{Controller, device_error};
 
 /// After a failure, so that a device that comes back is noticed soon.
 const RETRY: Duration = Duration::from_secs(2);
@@ -56,6 +58,28 @@ impl<T: Transport> Controller<T> {
             *is_fit = true;
         }
         self.read_pools(deadline).await.map_err(|error| error.to_string())
+    }
+
+    /// Takes room for the image of a slot, `bytes` in all; a pool that is not known is looked for once.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED without room, UNAVAILABLE while the pool is not there.
+    pub(crate) async fn reserve(
+        &self,
+        pool: &str,
+        slot: &Slot,
+        bytes: u64,
+        deadline: Instant,
+    ) -> Result<Reservation<'_>, Status> {
+        match self.pools.reserve(pool, slot.as_str(), bytes) {
+            Err(PoolError::Unknown(_)) => {
+                let read = self.read_pools(deadline).await;
+                read.map_err(|error| device_error::status("reading the pools", &error))?;
+                self.pools.reserve(pool, slot.as_str(), bytes)
+            }
+            reserved => reserved,
+        }
+        .map_err(|error| error.status())
     }
 
     /// Reads the size of every pool and image.

@@ -22,6 +22,8 @@ pub(crate) enum Sent {
     Set(DiskChange),
     /// The row is gone.
     Remove,
+    /// The image is gone, which no row shows.
+    RemoveImage,
 }
 
 /// The rows in doubt.

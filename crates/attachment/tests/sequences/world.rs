@@ -12,7 +12,7 @@ use volume::{ClusterId, Fencing, Generation, NodeId, NqnPrefix, Record, Slot};
 
 /// What may happen.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// A node asks for the volume.
     Publish { node: usize, block: bool, shared: bool },
     /// Somebody lets it go.
@@ -26,9 +26,9 @@ pub enum Step {
 }
 
 /// The device, and what has happened so far.
-pub struct World {
-    pub observed: Observed,
-    pub settle_left: Duration,
+pub(crate) struct World {
+    pub(crate) observed: Observed,
+    pub(crate) settle_left: Duration,
     fencing: Fencing,
     prefix: NqnPrefix,
     slot: Slot,
@@ -37,11 +37,11 @@ pub struct World {
 }
 
 /// The n-th node.
-pub fn node(n: usize) -> NodeId {
+pub(crate) fn node(n: usize) -> NodeId {
     NodeId::of_node(&format!("node-{n}")).unwrap()
 }
 
-pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let leaving = prop_oneof![
         4 => (0..3usize).prop_map(|n| Leaving::Node(node(n))),
         1 => Just(Leaving::Everybody),
@@ -58,7 +58,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 impl World {
-    pub fn new(fencing: Fencing) -> Self {
+    pub(crate) fn new(fencing: Fencing) -> Self {
         let cluster = ClusterId::parse("c").unwrap();
         Self {
             observed: Observed { record: Record::new(cluster.hash()), export: None },
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.observed.state(&self.terms())
     }
 
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// The plan for a node that asks.
-    pub fn publish(&mut self, n: usize, block: bool, shared: bool) -> Plan {
+    pub(crate) fn publish(&mut self, n: usize, block: bool, shared: bool) -> Plan {
         self.minted += 1;
         let host_nqn = format!("nqn.2014-08.org.nvmexpress:uuid:{n}");
         let mint = Generation::from_bits(self.minted);
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// Goes on until the node has the volume, or cannot have it now.
-    pub fn attach(&mut self, n: usize, block: bool, shared: bool) -> Option<Attached> {
+    pub(crate) fn attach(&mut self, n: usize, block: bool, shared: bool) -> Option<Attached> {
         loop {
             match self.publish(n, block, shared) {
                 Plan::Attached(told) => return Some(told),
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    pub fn take(&mut self, step: &Step) {
+    pub(crate) fn take(&mut self, step: &Step) {
         match step {
             Step::Publish { node, block, shared } => drop(self.attach(*node, *block, *shared)),
             Step::Unpublish { leaving, proven } => {
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// The promises, given what was before the step.
-    pub fn check_promises(&self, before: &Observed, step: &Step) {
+    pub(crate) fn check_promises(&self, before: &Observed, step: &Step) {
         let (old, new) = (&before.record, &self.observed.record);
         assert!(new.holders.len() <= 2, "{new:?}");
         if new.holders.len() == 2 {

@@ -20,32 +20,33 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use volume::{BasePath, ClusterId, DataAddress, Fencing, Limits, MIB, NqnPrefix, Slot};
 
-pub const GIB: i64 = 1 << 30;
-pub const BASE: &str = "/raid10/csi";
+pub(crate) const GIB: i64 = 1 << 30;
+pub(crate) const BASE: &str = "/raid10/csi";
 
 /// A device that several controllers may share.
-pub struct Device {
+pub(crate) struct Device {
     simulator: Arc<Simulator>,
-    pub handle: Handle,
+    pub(crate) handle: Handle,
     files: TempDir,
 }
 
 /// A controller of a device.
-pub struct Driver {
-    pub controller: Controller<RestTransport>,
-    pub handle: Handle,
-    pub registry: Registry,
+pub(crate) struct Driver {
+    pub(crate) controller: Controller<RestTransport>,
+    pub(crate) handle: Handle,
+    pub(crate) registry: Registry,
+    pub(crate) readiness: Readiness,
 }
 
 /// A publish to be made.
 #[derive(Clone)]
-pub struct Publishing<'a> {
-    pub id: &'a str,
-    pub node: &'a str,
-    pub capability: VolumeCapability,
+pub(crate) struct Publishing<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) node: &'a str,
+    pub(crate) capability: VolumeCapability,
 }
 
-pub fn config(cluster: &str) -> Config {
+pub(crate) fn config(cluster: &str) -> Config {
     Config {
         cluster_id: ClusterId::parse(cluster).unwrap(),
         base_paths: vec![BasePath::parse(BASE).unwrap()],
@@ -59,8 +60,12 @@ pub fn config(cluster: &str) -> Config {
 }
 
 impl Device {
-    pub async fn start() -> Self {
-        let config = routeros_sim::Config { directories: vec!["raid10/csi".into()], ..Default::default() };
+    pub(crate) async fn start() -> Self {
+        Self::start_as(routeros_sim::Config::default()).await
+    }
+
+    pub(crate) async fn start_as(config: routeros_sim::Config) -> Self {
+        let config = routeros_sim::Config { directories: vec!["raid10/csi".into()], ..config };
         let simulator = Arc::new(Simulator::start(config).await.unwrap());
         let files = tempfile::tempdir().unwrap();
         secret(&files.path().join("user"), "admin");
@@ -68,12 +73,12 @@ impl Device {
         Self { handle: simulator.handle(), simulator, files }
     }
 
-    pub fn set_password(&self, password: &str) {
+    pub(crate) fn set_password(&self, password: &str) {
         secret(&self.files.path().join("password"), password);
     }
 
     /// A controller with this configuration; nothing is shared with any before it but the device.
-    pub fn driver(&self, config: Config) -> Driver {
+    pub(crate) fn driver(&self, config: Config) -> Driver {
         let simulator = self.simulator.clone();
         let connector = tower::service_fn(move |_: http::Uri| {
             let (near, far) = tokio::io::duplex(1 << 16);
@@ -86,14 +91,14 @@ impl Device {
         let transport = RestTransport::with_connector(address, credentials, connector, 4);
         let mut registry = Registry::default();
         let client = Client::new(transport);
-        let controller =
-            Controller::new(client, config, &mut registry, Readiness::not_ready("starting")).unwrap();
-        Driver { controller, handle: self.handle.clone(), registry }
+        let readiness = Readiness::not_ready("starting");
+        let controller = Controller::new(client, config, &mut registry, readiness.clone()).unwrap();
+        Driver { controller, handle: self.handle.clone(), registry, readiness }
     }
 }
 
 /// A device and a controller as most tests want them.
-pub async fn start() -> (Device, Driver) {
+pub(crate) async fn start() -> (Device, Driver) {
     let device = Device::start().await;
     let driver = device.driver(config("a"));
     (device, driver)
@@ -106,24 +111,24 @@ fn secret(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-pub fn mount(fs_type: &str) -> VolumeCapability {
+pub(crate) fn mount(fs_type: &str) -> VolumeCapability {
     let mount = MountVolume { fs_type: fs_type.into(), ..Default::default() };
     capability(AccessType::Mount(mount), Mode::SingleNodeWriter)
 }
 
-pub fn block(mode: Mode) -> VolumeCapability {
+pub(crate) fn block(mode: Mode) -> VolumeCapability {
     capability(AccessType::Block(BlockVolume {}), mode)
 }
 
-pub fn capability(access: AccessType, mode: Mode) -> VolumeCapability {
+pub(crate) fn capability(access: AccessType, mode: Mode) -> VolumeCapability {
     VolumeCapability { access_type: Some(access), access_mode: Some(AccessMode { mode: mode.into() }) }
 }
 
-pub fn range(required_bytes: i64, limit_bytes: i64) -> Option<CapacityRange> {
+pub(crate) fn range(required_bytes: i64, limit_bytes: i64) -> Option<CapacityRange> {
     Some(CapacityRange { required_bytes, limit_bytes })
 }
 
-pub fn creation(name: &str, bytes: i64) -> CreateVolumeRequest {
+pub(crate) fn creation(name: &str, bytes: i64) -> CreateVolumeRequest {
     CreateVolumeRequest {
         name: name.into(),
         capacity_range: range(bytes, 0),
@@ -133,32 +138,32 @@ pub fn creation(name: &str, bytes: i64) -> CreateVolumeRequest {
 }
 
 impl<'a> Publishing<'a> {
-    pub fn of(id: &'a str, node: &'a str) -> Self {
+    pub(crate) fn of(id: &'a str, node: &'a str) -> Self {
         Self { id, node, capability: mount("") }
     }
 
-    pub fn shared_block(id: &'a str, node: &'a str) -> Self {
+    pub(crate) fn shared_block(id: &'a str, node: &'a str) -> Self {
         Self { id, node, capability: block(Mode::MultiNodeMultiWriter) }
     }
 }
 
 impl Driver {
-    pub async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {
+    pub(crate) async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {
         let response = self.controller.create_volume(Request::new(request)).await?;
         Ok(response.into_inner().volume.unwrap())
     }
 
     /// A new volume of one GiB; its id.
-    pub async fn made(&self, name: &str) -> String {
+    pub(crate) async fn made(&self, name: &str) -> String {
         self.create(creation(name, GIB)).await.unwrap().volume_id
     }
 
-    pub async fn delete(&self, id: &str) -> Result<(), Status> {
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
         let request = DeleteVolumeRequest { volume_id: id.into(), ..Default::default() };
         self.controller.delete_volume(Request::new(request)).await.map(drop)
     }
 
-    pub async fn publish(&self, ask: Publishing<'_>) -> Result<HashMap<String, String>, Status> {
+    pub(crate) async fn publish(&self, ask: Publishing<'_>) -> Result<HashMap<String, String>, Status> {
         let request = ControllerPublishVolumeRequest {
             volume_id: ask.id.into(),
             node_id: ask.node.into(),
@@ -168,7 +173,7 @@ impl Driver {
         self.publish_request(request).await
     }
 
-    pub async fn publish_request(
+    pub(crate) async fn publish_request(
         &self,
         request: ControllerPublishVolumeRequest,
     ) -> Result<HashMap<String, String>, Status> {
@@ -176,7 +181,7 @@ impl Driver {
         Ok(response.into_inner().publish_context)
     }
 
-    pub async fn unpublish(&self, id: &str, node: &str) -> Result<(), Status> {
+    pub(crate) async fn unpublish(&self, id: &str, node: &str) -> Result<(), Status> {
         let request = ControllerUnpublishVolumeRequest {
             volume_id: id.into(),
             node_id: node.into(),
@@ -185,7 +190,7 @@ impl Driver {
         self.controller.controller_unpublish_volume(Request::new(request)).await.map(drop)
     }
 
-    pub async fn expand(&self, id: &str, required: i64, limit: i64) -> Result<i64, Status> {
+    pub(crate) async fn expand(&self, id: &str, required: i64, limit: i64) -> Result<i64, Status> {
         let request = ControllerExpandVolumeRequest {
             volume_id: id.into(),
             capacity_range: range(required, limit),
@@ -196,41 +201,41 @@ impl Driver {
         Ok(response.capacity_bytes)
     }
 
-    pub async fn list(&self, max_entries: i32, token: &str) -> Result<ListVolumesResponse, Status> {
+    pub(crate) async fn list(&self, max_entries: i32, token: &str) -> Result<ListVolumesResponse, Status> {
         let request = ListVolumesRequest { max_entries, starting_token: token.into() };
         Ok(self.controller.list_volumes(Request::new(request)).await?.into_inner())
     }
 
-    pub async fn capacity(&self) -> Result<i64, Status> {
+    pub(crate) async fn capacity(&self) -> Result<i64, Status> {
         let response = self.controller.get_capacity(Request::new(GetCapacityRequest::default())).await?;
         Ok(response.into_inner().available_capacity)
     }
 
     /// The disk in a slot, as the device shows it.
-    pub fn disk(&self, id: &str) -> BTreeMap<String, String> {
+    pub(crate) fn disk(&self, id: &str) -> BTreeMap<String, String> {
         self.handle.disk(id).unwrap()
     }
 
-    pub fn is_exported(&self, id: &str) -> bool {
+    pub(crate) fn is_exported(&self, id: &str) -> bool {
         self.disk(id)["nvme-tcp-export"] == "true"
     }
 
     /// What is on the device besides its pools: disks and files.
-    pub fn leftovers(&self) -> Vec<String> {
+    pub(crate) fn leftovers(&self) -> Vec<String> {
         let disks = self.handle.disks().into_iter().filter(|disk| disk["type"] == "file");
         let files = self.handle.files().into_iter().filter(|file| !file.directory);
         disks.map(|disk| disk["slot"].clone()).chain(files.map(|file| file.path)).collect()
     }
 
     /// How many requests came while `call` ran.
-    pub async fn requests_of<R>(&self, call: impl Future<Output = Result<R, Status>>) -> (R, u64) {
+    pub(crate) async fn requests_of<R>(&self, call: impl Future<Output = Result<R, Status>>) -> (R, u64) {
         let before = self.handle.faults().count();
         let result = call.await.unwrap();
         (result, self.handle.faults().count() - before)
     }
 
     /// The metrics as text.
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text
@@ -238,12 +243,12 @@ impl Driver {
 }
 
 /// The slot that a cluster gives a name.
-pub fn slot(cluster: &str, name: &str) -> String {
+pub(crate) fn slot(cluster: &str, name: &str) -> String {
     Slot::for_volume(&ClusterId::parse(cluster).unwrap(), name).to_string()
 }
 
 /// The error's code; the call must have failed, with one line that says something.
-pub fn code<R: std::fmt::Debug>(result: Result<R, Status>) -> Code {
+pub(crate) fn code<R: std::fmt::Debug>(result: Result<R, Status>) -> Code {
     let status = result.unwrap_err();
     assert!(!status.message().is_empty() && !status.message().contains('\n'), "{status:?}");
     status.code()

@@ -10,4 +10,5 @@ mod life;
 mod listing;
 mod outcomes;
 mod pools;
+mod readiness;
 mod requests;

@@ -172,3 +172,47 @@ async fn a_settle_longer_than_the_call_is_unavailable_with_the_seconds_left() {
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().ends_with("try again in 300 s"), "{}", refused.message());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_whose_outcome_was_unknown_is_not_used_again_after_its_end() {
+    let (_device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    driver.handle.faults().inject(Fault::once(Action::DropReply).on("PATCH", "disk"));
+    driver.publish(Publishing::of(&id, "rds:a")).await.unwrap_err();
+    let lost = driver.disk(&id)["nvme-tcp-server-nqn"].clone();
+    driver.unpublish(&id, "rds:a").await.unwrap();
+    assert_ne!(driver.publish(Publishing::of(&id, "rds:a")).await.unwrap()["nvme_nqn"], lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_may_still_come_is_waited_for_by_delete_and_leaks_nothing() {
+    let device = Device::start().await;
+    let driver = device.driver(csi_controller::Config { device: DeviceFacts::default(), ..config("a") });
+    driver.made("pvc-0").await;
+    let slow = Action::Latency { millis: 40_000, when: When::Before };
+    driver.handle.faults().inject(Fault::once(slow).on("PUT", "disk"));
+    assert_eq!(code(driver.create(creation("pvc-1", GIB)).await), Code::Unavailable);
+    let id = slot("a", "pvc-1");
+    driver.delete(&id).await.unwrap();
+    tokio::time::sleep(routeros::REQUEST_CAP).await;
+    assert_eq!(driver.leftovers().len(), 2, "pvc-0 and its image");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_call_about_a_volume_is_aborted_while_the_first_runs() {
+    let (_device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    let hold =
+        driver.handle.faults().inject(Fault::once(Action::Hold { when: When::Before }).on("PATCH", "disk"));
+    let second = async {
+        while driver.handle.faults().met(hold) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = driver.unpublish(&id, "rds:a").await;
+        driver.handle.faults().release(None);
+        refused
+    };
+    let (first, second) = tokio::join!(driver.publish(Publishing::of(&id, "rds:a")), second);
+    first.unwrap();
+    assert_eq!(code(second), Code::Aborted);
+}
