@@ -39,4 +39,20 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn every_flag_can_be_given_by_the_environment_under_its_own_name() {
+        for role in Arguments::command().get_subcommands() {
+            for flag in role.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))) {
+                let expected = match flag.0 {
+                    "help" => None,
+                    // The name that Kubernetes manifests give it (the downward API's spec.nodeName).
+                    "node-name" => Some("KUBE_NODE_NAME".into()),
+                    long => Some(format!("RDS_CSI_{}", long.replace('-', "_").to_uppercase())),
+                };
+                let given = flag.1.map(|name| name.to_string_lossy().into_owned());
+                assert_eq!(given, expected, "{} --{}", role.get_name(), flag.0);
+            }
+        }
+    }
 }

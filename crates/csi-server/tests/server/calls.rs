@@ -1,3 +1,5 @@
+//! What surrounds a call: its client may leave, its deadline, its panic, its error and its metric.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The Identity service.
+
 use csi_grpc::v1::identity_client::IdentityClient;
 use csi_grpc::v1::identity_server::IdentityServer;
 use csi_grpc::v1::plugin_capability::{Service, Type, service};

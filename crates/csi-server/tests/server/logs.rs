@@ -1,3 +1,5 @@
+//! What a call leaves in the log, and what it does not.
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! The socket's file: made, replaced, left alone, removed.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;

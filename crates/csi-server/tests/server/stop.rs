@@ -1,3 +1,5 @@
+//! A stop waits for the calls that run, but not for ever.
+
 use std::time::Duration;
 
 use csi_server::{STOP_GRACE, ServeError};

@@ -1,3 +1,5 @@
+//! The flags of `rds-csi controller`.
+
 use std::time::Duration;
 
 use clap::Args;

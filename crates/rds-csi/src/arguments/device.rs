@@ -1,3 +1,5 @@
+//! The flags of the device's management side.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

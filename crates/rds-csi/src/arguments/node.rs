@@ -1,3 +1,5 @@
+//! The flags of `rds-csi node`.
+
 use std::path::PathBuf;
 
 use clap::Args;

@@ -1,3 +1,5 @@
+//! The flags of both roles: sockets and names.
+
 use clap::Args;
 use csi_server::Endpoint;
 

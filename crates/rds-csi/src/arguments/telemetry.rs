@@ -1,3 +1,5 @@
+//! The flags of the logs.
+
 use clap::{Args, ValueEnum};
 
 /// How to log.

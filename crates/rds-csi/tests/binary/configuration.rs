@@ -1,3 +1,5 @@
+//! Configurations that cannot be: exit code 2, and a line that says what, where, and what to do.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 

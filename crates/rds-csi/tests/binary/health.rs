@@ -1,3 +1,5 @@
+//! Probe, `/livez`, `/readyz` and `/metrics`, with the device down too.
+
 use csi_grpc::v1::identity_client::IdentityClient;
 use csi_grpc::v1::{GetPluginInfoRequest, ProbeRequest};
 

@@ -1,3 +1,5 @@
+//! What no log may show.
+
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 

@@ -1,3 +1,5 @@
+//! SIGTERM and SIGKILL without a call under way.
+
 use crate::process::{NO_DEVICE, Setup};
 
 #[tokio::test]
