@@ -64,8 +64,9 @@ pub(crate) fn load(directory: &Path) -> io::Result<Option<Device>> {
 /// The directory cannot be written.
 pub(crate) fn start(directory: &Path, device: &Device) -> io::Result<Journal> {
     replace(&directory.join(SNAPSHOT), &serde_json::to_vec(device)?)?;
-    let file = OpenOptions::new().create(true).write(true).truncate(true).open(directory.join(JOURNAL))?;
-    Ok(Journal::File(file))
+    let path = directory.join(JOURNAL);
+    File::create(&path)?;
+    Ok(Journal::File(OpenOptions::new().append(true).open(path)?))
 }
 
 /// Replaces a file by another whole one.

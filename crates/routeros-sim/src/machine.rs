@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     plane: Arc<dyn DataPlane>,
     writer: Arc<tokio::sync::Mutex<()>>,
     full: Mutex<Vec<String>>,
+    /// Held by a command at work; false once another process may own the state directory.
+    alive: Mutex<bool>,
     started: (i64, Instant),
     booted: Mutex<Instant>,
 }
@@ -74,6 +76,7 @@ impl Machine {
             plane,
             writer: Arc::default(),
             full: Mutex::default(),
+            alive: Mutex::new(true),
             started: (now, Instant::now()),
             booted: Mutex::new(Instant::now()),
         }
@@ -146,6 +149,10 @@ impl Machine {
 
     /// Does the effects and writes down what follows each.
     fn carry_out(&self, plan: Plan) -> Result<Reply, Trap> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*alive {
+            return Err(Trap::refused("failure: interrupted"));
+        }
         let mut changes = Vec::new();
         let mut outcome = plan.outcome;
         for step in plan.steps {
@@ -256,6 +263,12 @@ impl Machine {
     /// What serves hosts.
     pub(crate) fn plane(&self) -> &Arc<dyn DataPlane> {
         &self.plane
+    }
+
+    /// Ends in the middle of everything but a command at work, which it waits for: from here on nothing is
+    /// done or written down.
+    pub(crate) fn crash(&self) {
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
     /// Where files are.

@@ -54,6 +54,13 @@ struct Shared {
     rest_plain: bool,
 }
 
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.power.send_replace(false);
+        self.shared.machine.crash();
+    }
+}
+
 impl Simulator {
     /// Starts a device, booted, on the present runtime; nothing listens yet.
     ///

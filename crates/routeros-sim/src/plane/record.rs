@@ -88,6 +88,17 @@ impl Recording {
     }
 }
 
+impl Recorded {
+    /// Changes what is served of a disk; false where another disk has its name.
+    fn replace(&mut self, export: &Export) -> bool {
+        match self.exports.get_mut(&export.nqn).filter(|served| served.disk == export.disk) {
+            Some(served) => served.clone_from(export),
+            None => return false,
+        }
+        true
+    }
+}
+
 impl DataPlane for Recording {
     fn export(&self, export: &Export) -> io::Result<()> {
         // The first export of a name keeps it, as with a directory of configfs.
@@ -109,7 +120,9 @@ impl DataPlane for Recording {
 
     fn allow_hosts(&self, export: &Export, end_sessions: bool) -> io::Result<()> {
         let mut recorded = self.recorded();
-        recorded.exports.insert(export.nqn.clone(), export.clone());
+        if !recorded.replace(export) {
+            return Ok(());
+        }
         if end_sessions && !export.hosts.is_empty() {
             recorded.sessions.retain(|s| s.nqn != export.nqn || export.hosts.contains(&s.host));
         }
@@ -121,8 +134,7 @@ impl DataPlane for Recording {
         if how == Growth::ReExport {
             return Ok(());
         }
-        recorded.exports.insert(export.nqn.clone(), export.clone());
-        if how == Growth::Announced {
+        if recorded.replace(export) && how == Growth::Announced {
             recorded.sessions.iter_mut().filter(|s| s.nqn == export.nqn).for_each(|s| s.size = export.size);
         }
         Ok(())

@@ -5,6 +5,7 @@ mod assumptions;
 mod client;
 mod faults;
 mod login;
+mod program;
 mod queue;
 mod restart;
 mod speed;

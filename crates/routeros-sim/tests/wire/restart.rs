@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use routeros_sim::version::Version;
-use routeros_sim::{Config, Simulator};
+use routeros_sim::{Action, Config, Fault, Simulator, When};
 use serde_json::json;
 
 use crate::client::Client;
@@ -43,6 +43,24 @@ async fn a_change_cut_short_by_a_crash_is_as_if_never_begun() {
     journal.write_all(b"[{\"RemoveDisk\":").unwrap();
     let second = Simulator::start(config(&state)).await.unwrap();
     assert!(second.handle().disk("v").is_some());
+}
+
+#[tokio::test]
+async fn a_command_that_a_crash_caught_before_its_effect_is_never_done() {
+    let state = tempfile::tempdir().unwrap();
+    let first = Simulator::start(config(&state)).await.unwrap();
+    let hold = Fault::once(Action::Hold { when: When::Before }).on("PUT", "");
+    let id = first.handle().faults().inject(hold);
+    let (handle, mut client) = (first.handle(), Client::connect(&first).await);
+    let asked = tokio::spawn(async move { client.add("v").await });
+    while handle.faults().met(id) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(first);
+    let second = Simulator::start(config(&state)).await.unwrap();
+    handle.faults().release(None);
+    assert!(asked.await.is_err(), "it was answered");
+    assert!(handle.disk("v").is_none() && second.handle().disk("v").is_none());
 }
 
 #[tokio::test]

@@ -3,10 +3,21 @@
 mod args;
 mod run;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    let args = args::Args::parse();
+fn main() -> ExitCode {
+    match start(args::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rds-sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: args::Args) -> anyhow::Result<()> {
     if args.list_assumptions {
         print!("{}", args::assumptions_table());
         return Ok(());

@@ -8,6 +8,7 @@ use routeros_sim::control::Control;
 use routeros_sim::plane::DataPlane;
 use routeros_sim::plane::nvmet::Nvmet;
 use routeros_sim::{Config, Identity, Simulator};
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Plane};
@@ -19,7 +20,7 @@ const LOCAL_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1"];
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let state = state_directory(&args)?;
+    let (state, _temporary) = state_directory(&args)?;
     let (identity, certificate) = identity(&args, &state)?;
     let mut config = args.config()?;
     config.state = Some(state.clone());
@@ -71,14 +72,18 @@ fn data_plane(args: &Args, state: &Path) -> anyhow::Result<Option<Arc<dyn DataPl
     }
 }
 
-fn state_directory(args: &Args) -> anyhow::Result<PathBuf> {
-    let directory = match &args.state {
-        Some(directory) => directory.clone(),
-        None => std::env::temp_dir().join(format!("rds-sim-{}", std::process::id())),
+/// The state directory, and its end where nobody asked for one.
+fn state_directory(args: &Args) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    let (directory, temporary) = match &args.state {
+        Some(directory) => (directory.clone(), None),
+        None => {
+            let temporary = tempfile::Builder::new().prefix("rds-sim-").tempdir()?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
     };
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make the state directory {}", directory.display()))?;
-    directory.canonicalize().context("cannot find the state directory")
+    Ok((directory.canonicalize().context("cannot find the state directory")?, temporary))
 }
 
 /// The certificate given, else the one that an earlier run made, else a new one; and where it is.
