@@ -36,22 +36,23 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
     let config = Config {
         node: node_name,
         nqn_prefix,
-        state_dir: own.join("records"),
+        state_dir: own.clone(),
         max_volumes: max_volumes.into(),
         max_block_publishes: MAX_BLOCK_PUBLISHES,
         answer_margin: ANSWER_MARGIN,
     };
-    runtime::run(|stop| serve(plugin, config, own.join("helpers"), stop))
+    runtime::run(|stop| serve(plugin, config, own, stop))
 }
 
 async fn serve(
     plugin: PluginArguments,
     config: Config,
-    helpers: PathBuf,
+    state_dir: PathBuf,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
-    let machine = linux::Config::new(helpers).map_err(|error| Failure::Setup(error.into()))?;
+    // Beside the records: what still hangs in a helper must be found by the next process, too.
+    let machine = linux::Config::new(state_dir).map_err(|error| Failure::Setup(error.into()))?;
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
     StuckHelpers::register(machine.clone(), &mut registry);
     let node = Node::open(machine, config, &mut registry).map_err(|error| Failure::Setup(error.into()))?;
