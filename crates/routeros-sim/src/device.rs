@@ -26,6 +26,8 @@ use user::{Caller, Group, User};
 pub trait Facts {
     /// Free bytes of the pool `slot` of `size` bytes.
     fn free(&self, slot: &str, size: u64) -> u64;
+    /// Whether the pool takes nothing more, not even a sparse file.
+    fn is_full(&self, slot: &str) -> bool;
     /// Hosts connected to a subsystem.
     fn sessions(&self, nqn: &str) -> Sessions;
     /// Seconds since 1970 by the device's clock.
@@ -132,12 +134,23 @@ impl Device {
 
     fn print(&self, command: &Command, view: &View<'_>) -> Reply {
         match command.menu {
-            Menu::Disk => row::print(self.disks.values(), disk::property::PROPERTIES, command, view),
+            Menu::Disk => self.print_disks(command, view),
             Menu::File => row::print(self.files.values(), file::PROPERTIES, command, view),
             Menu::User => row::print(self.users.values(), user::USER_PROPERTIES, command, view),
             Menu::Group => row::print(self.groups.values(), user::GROUP_PROPERTIES, command, view),
             _ => system::print(command, view),
         }
+    }
+
+    /// Most prints name one disk: among thousands it is found without asking each for its properties.
+    fn print_disks(&self, command: &Command, view: &View<'_>) -> Reply {
+        let properties = disk::property::PROPERTIES;
+        if let Some(id) = command.query.demanded(".id") {
+            return row::print(self.disk(id).into_iter(), properties, command, view);
+        }
+        let slot = command.query.demanded("slot");
+        let named = self.disks.values().filter(|disk| slot.is_none_or(|slot| slot == disk.slot));
+        row::print(named, properties, command, view)
     }
 
     /// Writes one change down.
@@ -223,14 +236,15 @@ impl Scene<'_> {
             .ok_or_else(|| Trap::refused("failure: no such directory"))
     }
 
-    /// Whether `bytes` more can be taken where `path` lies.
+    /// Whether `bytes` more can be taken where `path` lies; a sparse file takes none.
     pub(crate) fn room(&self, path: &str, bytes: u64) -> Result<(), Trap> {
         let pool = self.pool(path)?;
         let size = pool.pool.as_ref().map_or(0, |pool| pool.size);
-        match self.facts.free(&pool.slot, size) >= bytes {
-            true => Ok(()),
-            false => Err(Trap::refused("failure: no space left on disk")),
+        let fits = bytes == 0 || self.facts.free(&pool.slot, size) >= bytes;
+        if fits && !self.facts.is_full(&pool.slot) {
+            return Ok(());
         }
+        Err(Trap::refused("failure: no space left on disk"))
     }
 
     /// What makes the directories above `path` that are not there.

@@ -37,11 +37,12 @@ struct Present<'a>(&'a Machine, i64);
 
 impl Facts for Present<'_> {
     fn free(&self, slot: &str, size: u64) -> u64 {
+        if self.is_full(slot) { 0 } else { size.saturating_sub(self.0.images.allocated(slot)) }
+    }
+
+    fn is_full(&self, slot: &str) -> bool {
         let full = self.0.full.lock().unwrap_or_else(PoisonError::into_inner);
-        if full.iter().any(|pool| pool == slot) {
-            return 0;
-        }
-        size.saturating_sub(self.0.images.allocated(slot))
+        full.iter().any(|pool| pool == slot)
     }
 
     fn sessions(&self, nqn: &str) -> Sessions {

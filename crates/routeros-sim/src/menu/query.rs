@@ -41,9 +41,13 @@ impl Query {
         query.holds(|_| None).map(|_| query.clone()).ok_or_else(|| Trap::refused("invalid query operation"))
     }
 
-    /// Whether every row matches.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The only value of `name` that a matching row can have, where that is plain to see.
+    pub fn demanded(&self, name: &str) -> Option<&str> {
+        let plain = self.0.iter().all(|word| matches!(word, Word::Compare { .. }));
+        self.0.iter().filter(|_| plain).find_map(|word| match word {
+            Word::Compare { name: each, test: Test::Equal(value) } if each == name => Some(value.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether a row with these properties matches.
@@ -175,6 +179,16 @@ mod tests {
         ];
         for (words, expected) in cases {
             assert_eq!(matches(words), *expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_demanded_only_where_nothing_can_turn_it_round() {
+        let demanded =
+            |words: &[&str]| Query::parse(words.iter().copied()).unwrap().demanded("slot").map(str::to_owned);
+        assert_eq!(demanded(&["type=file", "slot=a"]).as_deref(), Some("a"));
+        for words in [&["slot=a", "slot=b", "#|"][..], &["slot=a", "#!"], &["type=file"], &["-slot"]] {
+            assert_eq!(demanded(words), None, "{words:?}");
         }
     }
 

@@ -106,10 +106,17 @@ async fn serve(shared: Arc<Shared>, caller: Caller, request: Request) -> Result<
         Some((status, detail)) => Answer::error(*status, detail),
         None => rest::answer(&shared.machine, &caller, &request).await,
     };
-    if impact.fail.is_none() && rest::runs_on(&request) && answer.status.is_success() {
-        tokio::time::sleep(shared.session_cap).await;
+    let runs_on = impact.fail.is_none() && rest::runs_on(&request) && answer.status.is_success();
+    let finished = async {
+        if runs_on {
+            tokio::time::sleep(shared.session_cap).await;
+        }
+        impact.after.pass().await;
+    };
+    tokio::select! {
+        () = finished => {}
+        _ = power.wait_for(|on| !on) => return Err(Dropped),
     }
-    impact.after.pass().await;
     if impact.drop_reply { Err(Dropped) } else { Ok(answer) }
 }
 

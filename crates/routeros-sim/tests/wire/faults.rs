@@ -54,6 +54,20 @@ async fn a_held_request_waits_before_or_after_its_effect_until_released() {
 }
 
 #[tokio::test]
+async fn a_reboot_frees_the_queue_of_a_user_whose_request_was_held() {
+    let (simulator, mut client) = started().await;
+    let handle = simulator.handle();
+    let id = handle.faults().inject(Fault::once(Action::Hold { when: When::After }).on("PUT", ""));
+    let held = tokio::spawn(async move { client.add("v").await });
+    while handle.faults().met(id) == 0 {
+        tokio::task::yield_now().await;
+    }
+    handle.reboot(Reboot::default()).await.unwrap();
+    assert!(held.await.is_err(), "it was answered");
+    assert_eq!(Client::connect(&simulator).await.get("/rest/disk").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_full_pool_has_nothing_free_and_takes_nothing() {
     let (simulator, mut client) = started().await;
     simulator.handle().set_pool_full("raid10", true);

@@ -148,7 +148,9 @@ fn changed(scene: &Scene<'_>, before: &Disk, mut after: Disk) -> Result<Vec<Step
 fn resized(scene: &Scene<'_>, before: &Disk, after: &Disk) -> Result<Vec<Step>, Trap> {
     let preallocate = add::preallocates(scene);
     let more = after.file_size.saturating_sub(before.file_size);
-    scene.room(&after.file_path, if preallocate { more } else { more.min(1) })?;
+    if more > 0 {
+        scene.room(&after.file_path, if preallocate { more } else { 0 })?;
+    }
     let (path, size) = (after.file_path.clone(), after.file_size);
     let mut steps = vec![Step::Do(Effect::ResizeImage { path, size, preallocate })];
     if let Some(file) = scene.device.file_at(&after.file_path) {

@@ -103,8 +103,7 @@ fn existing(scene: &Scene<'_>, disk: &mut Disk, file: &File) -> Result<Vec<Step>
 
 fn created(scene: &Scene<'_>, disk: &Disk, file: Option<&File>, after: &[Step]) -> Result<Vec<Step>, Trap> {
     let preallocate = preallocates(scene);
-    // Even a sparse image takes an inode.
-    scene.room(&disk.file_path, if preallocate { disk.file_size } else { 1 })?;
+    scene.room(&disk.file_path, if preallocate { disk.file_size } else { 0 })?;
     let (path, size) = (disk.file_path.clone(), disk.file_size);
     let mut row = scene.new_file(after, &path, false, size);
     row.id = file.map_or(row.id, |file| file.id);
