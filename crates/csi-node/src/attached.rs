@@ -26,12 +26,8 @@ pub(crate) enum Hindrance {
     )]
     NotLive { nqn: String, controller: String, state: String },
     #[error(
-        "controller {controller} of {nqn} is live, but the kernel shows no namespace 1: {others} of the same volume \
-         may hold its identity (duplicate IDs, see dmesg)"
-    )]
-    DuplicateIds { nqn: String, controller: String, others: String },
-    #[error(
-        "controller {controller} of {nqn} is live, but shows no namespace 1: is the disk exported, or a file?"
+        "controller {controller} of {nqn} is live, but the kernel shows no namespace 1 of it, after a rescan too: \
+         another connection may hold the same identity (dmesg says duplicate IDs)"
     )]
     NoNamespace { nqn: String, controller: String },
     #[error(
@@ -65,16 +61,6 @@ pub(crate) fn look_up(subsystems: &[Subsystem], nqn: &str, least: u64) -> Result
         return Err(Hindrance::TooSmall { nqn: named(), device, bytes, least });
     }
     Ok(Attached { device: namespace.device.clone(), bytes: namespace.bytes })
-}
-
-/// Names other generations of the volume where these may be what hides the namespace (node.md K1).
-pub(crate) fn explain(hindrance: Hindrance, others: &[&str]) -> Hindrance {
-    match hindrance {
-        Hindrance::NoNamespace { nqn, controller } if !others.is_empty() => {
-            Hindrance::DuplicateIds { nqn, controller, others: others.join(", ") }
-        }
-        hindrance => hindrance,
-    }
 }
 
 /// The controllers of an NQN, in any state.

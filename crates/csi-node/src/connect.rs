@@ -1,9 +1,9 @@
 //! Connecting (node.md rule 3): resolve, probe, and only then the kernel.
 
-use host::{Connection, Host, Probe, Subsystem, Volume};
+use host::{Connection, Host, Probe, Volume};
 use tokio::time::{Duration, Instant, sleep};
 use tonic::Code;
-use volume::{NqnPrefix, PublishContext, Tunables};
+use volume::{PublishContext, Tunables};
 
 use crate::Node;
 use crate::attached::{self, Attached, Hindrance, look_up};
@@ -106,10 +106,7 @@ pub(crate) async fn find<H: Host>(
     for controller in attached::live_controllers(&subsystems, nqn) {
         node.host.rescan(volume, controller).await?;
     }
-    let second = wait_for_namespace(node, nqn, least, volume.deadline).await?;
-    let subsystems = node.host.subsystems().await?;
-    let others = other_generations(&subsystems, &node.config.nqn_prefix, volume, nqn);
-    Ok(second.map_err(|hindrance| attached::explain(hindrance, &others))?)
+    Ok(wait_for_namespace(node, nqn, least, volume.deadline).await??)
 }
 
 /// Looks until the namespace of a live controller is there, or that is no matter of waiting any more.
@@ -128,14 +125,4 @@ async fn wait_for_namespace<H: Host>(
         }
         sleep(NAMESPACE_STEP).await;
     }
-}
-
-fn other_generations<'a>(
-    subsystems: &'a [Subsystem],
-    prefix: &NqnPrefix,
-    volume: Volume<'_>,
-    nqn: &str,
-) -> Vec<&'a str> {
-    let all = attached::of_slot(subsystems, prefix, volume.slot).into_iter();
-    all.map(|subsystem| subsystem.nqn.as_str()).filter(|other| *other != nqn).collect()
 }

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use crate::attached::Hindrance;
 use crate::connect::ConnectError;
 use crate::expand::ExpandError;
+use crate::foreign::ForeignMount;
 use crate::publish::PublishError;
 use crate::records::RecordError;
 use crate::request::RequestError;
@@ -40,6 +41,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Unstage(#[from] UnstageError),
     #[error(transparent)]
+    Foreign(#[from] ForeignMount),
+    #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
     Expand(#[from] ExpandError),
@@ -64,6 +67,7 @@ impl Error {
             Self::Settle(error) => error.code(),
             Self::Stage(error) => error.code(),
             Self::Unstage(error) => error.code(),
+            Self::Foreign(error) => error.code(),
             Self::Publish(error) => error.code(),
             Self::Expand(error) => error.code(),
             Self::Stats(error) => error.code(),

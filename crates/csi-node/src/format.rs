@@ -188,3 +188,6 @@ fn blank_or_not(observation: &Observation, intent: &Intent) -> Plan {
         Some(Content::Zero) => Plan::Blank,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use crate::fence::Fences;
 use crate::metrics::Metrics;
 use crate::records::{Records, fallback_identity};
 use crate::scans::Scans;
+use crate::seen::Seen;
 
 /// What an operator sets of a node.
 #[derive(Clone, Debug)]
@@ -78,7 +79,8 @@ impl<H: Host> Node<H> {
     /// # Errors
     /// Where the record or sysfs cannot be read: the text says which and why.
     pub async fn declare_fenced(&self, slot: &Slot) -> std::result::Result<Vec<String>, String> {
-        let nqns = self.generations(slot).await.map_err(|error| error.to_string())?;
+        let seen = Seen::observe(self, slot).await.map_err(|error| error.to_string())?;
+        let nqns = seen.nqns(slot, &self.config.nqn_prefix);
         tracing::warn!(volume_id = %slot, ?nqns, "declared fenced by the operator");
         self.fences.declare(nqns.clone());
         Ok(nqns)
@@ -92,17 +94,6 @@ impl<H: Host> Node<H> {
             connected.count() as u64
         });
         self.metrics.set_connections(count);
-    }
-
-    /// The generations of a volume that the record names or sysfs shows.
-    async fn generations(&self, slot: &Slot) -> Result<Vec<String>> {
-        let subsystems = self.host.subsystems().await?;
-        let shown = crate::attached::of_slot(&subsystems, &self.config.nqn_prefix, slot);
-        let mut nqns: Vec<String> = shown.iter().map(|subsystem| subsystem.nqn.clone()).collect();
-        nqns.extend(self.records.load(slot)?.map(|record| record.nqn.to_string()));
-        nqns.sort();
-        nqns.dedup();
-        Ok(nqns)
     }
 
     /// Claims a volume for an RPC.

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::mounted::DeviceNumber;
 use crate::records::{Phase, StageRecord};
 use crate::request::{self, Form, RequestError, Use};
-use crate::stage::plan::Seen;
+use crate::seen::Seen;
 
 /// What only NodePublishVolume fails with.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! NodeStageVolume: connect, and for a file system format only if proven blank, mount, grow.
 
 mod filesystem;
-pub(crate) mod plan;
+mod plan;
 
 use std::path::{Path, PathBuf};
 
@@ -18,9 +18,10 @@ use crate::format::Refusal;
 use crate::records::{Phase, StageRecord};
 use crate::request::{Form, StageRequest};
 use crate::scans::Scan;
+use crate::seen::Seen;
 use crate::settle;
 
-use plan::{Plan, Seen};
+use plan::Plan;
 
 /// What only NodeStageVolume fails with. None is final: a record and a connection may be there.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::mounted;
 use crate::records::StageRecord;
 use crate::request::{self, Form, RequestError};
-use crate::stage::plan::Seen;
+use crate::seen::Seen;
 
 /// What only NodeGetVolumeStats fails with.
 #[derive(Debug, thiserror::Error)]

@@ -3,17 +3,14 @@
 use std::path::Path;
 
 use csi_grpc::v1::{NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse};
-use host::{Error, ErrorKind, Host, MountEntry, Volume};
+use host::{ErrorKind, Host, Volume};
 use tokio::time::Instant;
-use volume::{NqnPrefix, Slot};
 
 use crate::Node;
-use crate::attached;
 use crate::error::Result;
-use crate::mounted;
 use crate::request;
-use crate::stage::plan::Seen;
-use crate::unstage::{UnstageError, plan::refuse_foreign};
+use crate::seen::Seen;
+use crate::{attached, foreign, mounted};
 
 /// Serves the RPC.
 pub(crate) async fn unpublish<H: Host>(
@@ -25,11 +22,15 @@ pub(crate) async fn unpublish<H: Host>(
     let target = request::path("target_path", &wire.target_path)?;
     let _guard = node.guard(&slot, "NodeUnpublishVolume")?;
     let volume = Volume { slot: &slot, deadline };
-    // A bind that was abandoned could appear after this look.
+    cut_off_if_fenced(node, volume).await?;
+    // A bind that was abandoned could appear after the look.
     node.host.join(volume).await?;
     let seen = Seen::observe(node, &slot).await?;
-    for entry in mounted::at(&seen.mounts, &target) {
-        refuse_other_volume(node, &seen, &slot, entry).await?;
+    let there = mounted::at(&seen.mounts, &target);
+    for entry in &there {
+        foreign::refuse_bound(&node.host, &seen, &slot, &node.config.nqn_prefix, entry).await?;
+    }
+    for _ in &there {
         node.metrics.mounted("unmount", node.host.unmount(volume, &target).await)?;
     }
     release(node, volume, &target).await?;
@@ -37,36 +38,38 @@ pub(crate) async fn unpublish<H: Host>(
     Ok(NodeUnpublishVolumeResponse {})
 }
 
-/// A mount of another volume at this path is not this volume's to unmount.
-async fn refuse_other_volume<H: Host>(
-    node: &Node<H>,
-    seen: &Seen,
-    slot: &Slot,
-    entry: &MountEntry,
-) -> Result<()> {
-    let prefix: &NqnPrefix = &node.config.nqn_prefix;
-    refuse_foreign(seen, slot, prefix, entry)?;
-    if !mounted::is_device_bind(entry) {
-        return Ok(());
+/// The flush of a raw device waits for its path. Where that is known never to come back, it is
+/// disconnected first, or the kubelet would never get as far as unstaging it (node.md rule 5).
+async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<()> {
+    let seen = Seen::observe(node, volume.slot).await?;
+    let nqns = seen.nqns(volume.slot, &node.config.nqn_prefix);
+    let names = || nqns.iter().map(String::as_str);
+    if let Some(down) = seen.path_down(names()).filter(|_| node.fences.holds_for(names())) {
+        node.say_loss(volume.slot, down, "the attachment was fenced before everything was written");
+        node.host.disconnect(volume, down).await?;
     }
-    let Some(device) = mounted::bound_device(&node.host, &entry.target).await? else { return Ok(()) };
-    let owner = attached::owner(&seen.subsystems, device);
-    match owner.filter(|owner| prefix.slot_of(&owner.nqn).is_none_or(|(named, _)| named != *slot)) {
-        None => Ok(()),
-        Some(owner) => {
-            Err(UnstageError::Foreign { path: entry.target.clone(), what: owner.nqn.clone() }.into())
-        }
-    }
+    Ok(())
 }
 
-/// Flushes and closes a block device's descriptor. The kernel says a loss once: after it was said
-/// here, the second flush tells whether the descriptor can go.
+/// Flushes and closes a block device's descriptor. The loss that a failed flush tells is said; newer
+/// kernels tell it once, so the second attempt may close. Older ones tell it for ever: once no
+/// controller is left nothing can be written any more, and the pod is not held up (node.md rule 6).
 async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> Result<()> {
-    match node.host.release(volume, target).await {
-        Err(Error { kind: ErrorKind::Refused(_), message }) => {
-            node.say_loss(volume.slot, "", &format!("flushing at unpublish failed: {message}"));
-            Ok(node.host.release(volume, target).await?)
-        }
-        released => Ok(released?),
+    let Err(error) = node.host.release(volume, target).await else { return Ok(()) };
+    if !matches!(error.kind, ErrorKind::Refused(_)) {
+        return Err(error.into());
     }
+    node.say_loss(volume.slot, "", &format!("flushing at unpublish failed: {error}"));
+    let Err(error) = node.host.release(volume, target).await else { return Ok(()) };
+    if !matches!(error.kind, ErrorKind::Refused(_)) || is_connected(node, volume).await? {
+        return Err(error.into());
+    }
+    tracing::warn!(target = %target.display(), %error, "the helper that held the lost device stays");
+    Ok(())
+}
+
+async fn is_connected<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<bool> {
+    let subsystems = node.host.subsystems().await?;
+    let shown = attached::of_slot(&subsystems, &node.config.nqn_prefix, volume.slot);
+    Ok(shown.iter().any(|subsystem| !subsystem.controllers.is_empty()))
 }

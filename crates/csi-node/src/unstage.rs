@@ -1,9 +1,9 @@
 //! NodeUnstageVolume: success only when the file system was synced or its loss was said, and sysfs
 //! shows the NQN gone (design decision 10; node.md rules 4 to 6).
 
-pub(crate) mod plan;
+mod plan;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csi_grpc::v1::{NodeUnstageVolumeRequest, NodeUnstageVolumeResponse};
 use host::{Device, ErrorKind, Host, Volume};
@@ -16,8 +16,8 @@ use crate::attached;
 use crate::error::Result;
 use crate::records::Phase;
 use crate::request;
+use crate::seen::Seen;
 use crate::settle;
-use crate::stage::plan::Seen;
 
 use plan::{Order, Plan};
 
@@ -34,8 +34,6 @@ pub(crate) enum UnstageError {
          process; it is not disconnected under unwritten data"
     )]
     StillOpen { nqn: String, device: Device },
-    #[error("{} is the mount point of {what}, not of this volume: it is left alone", path.display())]
-    Foreign { path: PathBuf, what: String },
     #[error("{nqn} still has a controller after its disconnect")]
     StillConnected { nqn: String },
 }
@@ -45,7 +43,7 @@ impl UnstageError {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::PathDown { .. } | Self::StillConnected { .. } => Code::Unavailable,
-            Self::StillOpen { .. } | Self::Foreign { .. } => Code::Aborted,
+            Self::StillOpen { .. } => Code::Aborted,
         }
     }
 }
@@ -77,7 +75,7 @@ pub(crate) async fn unstage<H: Host>(
 /// hangs, since only its disconnect frees that one. Whether it is fenced.
 async fn join<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<bool> {
     let seen = Seen::observe(node, volume.slot).await?;
-    let nqns = plan::nqns(&seen, volume.slot, &node.config.nqn_prefix);
+    let nqns = seen.nqns(volume.slot, &node.config.nqn_prefix);
     let is_fenced = node.fences.holds_for(nqns.iter().map(String::as_str));
     let joined = if is_fenced { Ok(()) } else { node.host.join(volume).await };
     if joined.is_ok() {

@@ -2,25 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use host::{Host, MountEntry, Subsystem};
-use volume::{NqnPrefix, Slot};
+use volume::NqnPrefix;
 
 use super::StageError;
-use crate::Node;
 use crate::attached::{self, Number as _, look_up};
-use crate::error::Result;
 use crate::mounted;
 use crate::records::{Phase, StageRecord};
 use crate::request::{Form, StageRequest};
+use crate::seen::Seen;
 use crate::settle::Remains;
-
-/// What is known of a volume on this node.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) record: Option<StageRecord>,
-    pub(crate) subsystems: Vec<Subsystem>,
-    pub(crate) mounts: Vec<MountEntry>,
-}
 
 /// The next steps.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,29 +23,11 @@ pub(super) enum Plan {
     Attach { settle: Vec<Remains>, connect: bool },
 }
 
-impl Seen {
-    /// Looks at the record, sysfs and the mounts.
-    ///
-    /// # Errors
-    /// Where one of them cannot be read: then nothing is done.
-    pub(crate) async fn observe<H: Host>(node: &Node<H>, slot: &Slot) -> Result<Self> {
-        Ok(Self {
-            record: node.records.load(slot)?,
-            subsystems: node.host.subsystems().await?,
-            mounts: node.host.mounts().await?,
-        })
-    }
-}
-
 /// Decides.
 ///
 /// # Errors
 /// Where the volume is staged as something else, or its staging path is another's.
-pub(super) fn plan(
-    seen: &Seen,
-    request: &StageRequest,
-    prefix: &NqnPrefix,
-) -> std::result::Result<Plan, StageError> {
+pub(super) fn plan(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> Result<Plan, StageError> {
     let nqn = request.publish.nqn.as_str();
     let settle = remains_to_settle(seen, request, prefix);
     refuse_taken_path(seen, request, &settle)?;
@@ -72,22 +44,16 @@ pub(super) fn plan(
 /// that is gone.
 fn remains_to_settle(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> Vec<Remains> {
     let nqn = request.publish.nqn.as_str();
-    let shown = attached::of_slot(&seen.subsystems, prefix, &request.slot);
-    let mut nqns: BTreeSet<&str> = shown.iter().map(|subsystem| subsystem.nqn.as_str()).collect();
     let record = seen.record.as_ref();
-    nqns.extend(record.map(|record| record.nqn.as_str()));
     // A generation that left nothing here needs no settling, so its record alone is replaced.
     let left = |remains: &Remains| remains.connected || !remains.numbers.is_empty();
-    let remains = nqns
-        .into_iter()
-        .map(|nqn| Remains::of(&seen.subsystems, nqn).remembering(record, &seen.subsystems, &seen.mounts));
-    remains
-        .filter_map(
-            |remains| {
-                if remains.nqn == nqn { dead_device(remains, seen) } else { Some(remains).filter(left) }
-            },
-        )
-        .collect()
+    let remembering =
+        |nqn: String| Remains::of(&seen.subsystems, &nqn).remembering(record, &seen.subsystems, &seen.mounts);
+    let remains = seen.nqns(&request.slot, prefix).into_iter().map(remembering);
+    let own_or_left = |remains: Remains| {
+        if remains.nqn == nqn { dead_device(remains, seen) } else { Some(remains).filter(left) }
+    };
+    remains.filter_map(own_or_left).collect()
 }
 
 /// This generation's own device of before, where it is still mounted: its controller was removed
@@ -101,11 +67,7 @@ fn dead_device(mut remains: Remains, seen: &Seen) -> Option<Remains> {
 }
 
 /// Two volumes never cross: what is mounted at the staging path is this volume's, or nothing is.
-fn refuse_taken_path(
-    seen: &Seen,
-    request: &StageRequest,
-    settle: &[Remains],
-) -> std::result::Result<(), StageError> {
+fn refuse_taken_path(seen: &Seen, request: &StageRequest, settle: &[Remains]) -> Result<(), StageError> {
     let mut ours: BTreeSet<_> = settle.iter().flat_map(|remains| &remains.numbers).copied().collect();
     ours.extend(Remains::of(&seen.subsystems, request.publish.nqn.as_str()).numbers);
     let there = mounted::at(&seen.mounts, &request.staging);
@@ -119,7 +81,7 @@ fn refuse_taken_path(
 }
 
 /// A volume staged under the same generation is staged as it is until it is unstaged.
-fn refuse_other_use(seen: &Seen, request: &StageRequest) -> std::result::Result<(), StageError> {
+fn refuse_other_use(seen: &Seen, request: &StageRequest) -> Result<(), StageError> {
     let same = |record: &&StageRecord| record.nqn == request.publish.nqn;
     let Some(record) = seen.record.as_ref().filter(same) else { return Ok(()) };
     let used = record.phase == Phase::Staged || !mounted::at(&seen.mounts, &record.staging).is_empty();

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use host::{ControllerState, MountEntry};
-use volume::{FsType, NqnPrefix, Slot};
+use host::ControllerState;
+use volume::{NqnPrefix, Slot};
 
 use super::UnstageError;
 use crate::attached;
-use crate::mounted;
+use crate::error::Result;
 use crate::records::Phase;
+use crate::seen::Seen;
 use crate::settle::Remains;
-use crate::stage::plan::Seen;
+use crate::{foreign, mounted};
 
 /// The order of letting go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,10 @@ pub(super) fn plan(
     staging: &Path,
     prefix: &NqnPrefix,
     is_fenced: bool,
-) -> Result<Plan, UnstageError> {
+) -> Result<Plan> {
     let record = seen.record.as_ref();
-    let remains: Vec<Remains> = nqns(seen, slot, prefix)
+    let remains: Vec<Remains> = seen
+        .nqns(slot, prefix)
         .into_iter()
         .map(|nqn| Remains::of(&seen.subsystems, &nqn).remembering(record, &seen.subsystems, &seen.mounts))
         .collect();
@@ -56,7 +58,7 @@ pub(super) fn plan(
     paths.extend(record.map(|record| record.staging.as_path()).filter(|path| *path != staging));
     let mut staged = Vec::new();
     for entry in paths.iter().flat_map(|path| mounted::at(&seen.mounts, path)) {
-        refuse_foreign(seen, slot, prefix, entry)?;
+        foreign::refuse(seen, slot, prefix, entry)?;
         staged.push(entry.target.clone());
     }
     let order = order(seen, &remains, is_fenced)?;
@@ -64,26 +66,13 @@ pub(super) fn plan(
     Ok(Plan { order, remains, staged, synced })
 }
 
-/// Every generation that sysfs shows (node.md rule 12), and the record's.
-pub(super) fn nqns(seen: &Seen, slot: &Slot, prefix: &NqnPrefix) -> Vec<String> {
-    let shown = attached::of_slot(&seen.subsystems, prefix, slot);
-    let mut nqns: Vec<String> = shown.iter().map(|subsystem| subsystem.nqn.clone()).collect();
-    nqns.extend(seen.record.iter().map(|record| record.nqn.to_string()));
-    nqns.sort();
-    nqns.dedup();
-    nqns
-}
-
-fn order(seen: &Seen, remains: &[Remains], is_fenced: bool) -> Result<Order, UnstageError> {
-    let connected: Vec<&Remains> = remains.iter().filter(|remains| remains.connected).collect();
-    let down = connected
-        .iter()
-        .find(|remains| attached::live_controllers(&seen.subsystems, &remains.nqn).is_empty());
-    match down {
-        _ if connected.is_empty() => Ok(Order::Gone),
+fn order(seen: &Seen, remains: &[Remains], is_fenced: bool) -> Result<Order> {
+    let connected = || remains.iter().filter(|remains| remains.connected);
+    match seen.path_down(connected().map(|remains| remains.nqn.as_str())) {
+        _ if connected().next().is_none() => Ok(Order::Gone),
         None => Ok(Order::Live),
         Some(_) if is_fenced => Ok(Order::Fenced),
-        Some(down) => Err(UnstageError::PathDown { nqn: down.nqn.clone(), states: states(seen, &down.nqn) }),
+        Some(nqn) => Err(UnstageError::PathDown { nqn: nqn.to_owned(), states: states(seen, nqn) }.into()),
     }
 }
 
@@ -94,28 +83,4 @@ fn states(seen: &Seen, nqn: &str) -> String {
     };
     let controllers = attached::controllers(&seen.subsystems, nqn).into_iter();
     controllers.map(|one| format!("{} {}", one.name, shown(&one.state))).collect::<Vec<_>>().join(", ")
-}
-
-/// Two volumes never cross: a mount whose device is another subsystem's, or that no volume of ours
-/// can be, stays.
-pub(crate) fn refuse_foreign(
-    seen: &Seen,
-    slot: &Slot,
-    prefix: &NqnPrefix,
-    entry: &MountEntry,
-) -> Result<(), UnstageError> {
-    let owner = attached::owner(&seen.subsystems, mounted::number(entry));
-    let ours = |nqn: &str| prefix.slot_of(nqn).is_some_and(|(named, _)| named == *slot);
-    let foreign = owner.is_some_and(|owner| !ours(&owner.nqn));
-    let served = [FsType::Ext4, FsType::Xfs].iter().any(|fs| fs.name() == entry.fs);
-    if !foreign && (served || mounted::is_device_bind(entry)) {
-        return Ok(());
-    }
-    Err(UnstageError::Foreign {
-        path: entry.target.clone(),
-        what: match owner {
-            Some(owner) => owner.nqn.clone(),
-            None => format!("{} on {}:{}", entry.fs, entry.major, entry.minor),
-        },
-    })
 }

@@ -1,5 +1,7 @@
 //! NodePublishVolume and NodeUnpublishVolume of file systems.
 
+use std::time::Duration;
+
 use csi_grpc::v1::NodePublishVolumeRequest;
 use csi_grpc::v1::NodeUnpublishVolumeRequest;
 use csi_grpc::v1::node_server::Node as _;
@@ -7,7 +9,7 @@ use csi_grpc::v1::volume_capability::access_mode::Mode;
 use host::fake::KernelVersion;
 use tonic::Code;
 
-use crate::bench::{Bench, Vol, call, text};
+use crate::bench::{Bench, KERNELS, Vol, call, text};
 
 #[tokio::test(start_paused = true)]
 async fn a_publish_asked_for_again_changes_nothing() {
@@ -116,11 +118,17 @@ async fn a_staging_mount_of_a_lost_device_is_published_to_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_can_be_cleaned_up_after_its_device_is_gone() {
-    for vol in [Vol::ext4("a"), Vol::xfs("a"), Vol::block("a")] {
-        let bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
-        bench.fabric.unexport(&vol.nqn());
-        bench.unpublish(&vol, "p").await.unwrap();
-        assert!(!bench.kernel.exists(&vol.target("p")));
+    for version in KERNELS {
+        for vol in [Vol::ext4("a"), Vol::xfs("a"), Vol::block("a")] {
+            let bench = Bench::in_use(version, &vol).await;
+            bench.fabric.unexport(&vol.nqn());
+            // Linux 6.12 gives up at the refusal, 6.1 when ctrl_loss_tmo is over.
+            tokio::time::advance(Duration::from_secs(1801)).await;
+            bench.unpublish(&vol, "p").await.unwrap();
+            assert!(!bench.kernel.exists(&vol.target("p")));
+            bench.unstage(&vol).await.unwrap();
+            assert!(bench.records().is_empty());
+        }
     }
 }
 
