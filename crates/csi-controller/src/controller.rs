@@ -57,6 +57,14 @@ impl<T: Transport> Controller<T> {
         })
     }
 
+    /// The same controller, which looks up the device user's name so: where it changes, requests before and after
+    /// have no order between them. Without this the name is taken to stay as it is.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.writes.set_user(Box::new(user));
+        self
+    }
+
     /// Makes sure that no earlier write can still come to the row. True if that took waiting: then what was read
     /// before says nothing any more.
     ///

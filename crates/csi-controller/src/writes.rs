@@ -2,7 +2,8 @@
 //!
 //! After an unknown outcome no other write goes to that row until the write was seen to have landed, a barrier (a
 //! read of the same device user, where `order=fifo` was shown), or the device's own cap. At start every row is in
-//! doubt: another process of this controller may have sent something just before it ended.
+//! doubt: another process of this controller may have sent something just before it ended. Requests keep their order
+//! per device user, so that a reading by another user is no barrier.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,32 +30,44 @@ pub(crate) enum Sent {
 /// The rows in doubt.
 pub(crate) struct Writes {
     order: Order,
+    user: User,
     started: Instant,
     rows: Mutex<HashMap<Slot, Doubt>>,
     minted: Mutex<HashMap<Slot, (NodeId, Generation)>>,
 }
 
+/// The name of the device user as it is now.
+pub(crate) type User = Box<dyn Fn() -> String + Send + Sync>;
+
 struct Doubt {
     since: Instant,
+    user: String,
     sent: Sent,
 }
 
 impl Writes {
     /// Nothing is known of what was sent before now.
     pub(crate) fn new(order: Order) -> Self {
-        Self { order, started: Instant::now(), rows: Mutex::default(), minted: Mutex::default() }
+        let user = Box::new(String::new);
+        Self { order, user, started: Instant::now(), rows: Mutex::default(), minted: Mutex::default() }
+    }
+
+    /// From now on the user's name is looked up so.
+    pub(crate) fn set_user(&mut self, user: User) {
+        self.user = user;
     }
 
     /// A write has failed with an unknown outcome just now.
     pub(crate) fn doubt(&self, slot: &Slot, sent: Sent) {
-        lock(&self.rows).insert(slot.clone(), Doubt { since: Instant::now(), sent });
+        let doubt = Doubt { since: Instant::now(), user: (self.user)(), sent };
+        lock(&self.rows).insert(slot.clone(), doubt);
     }
 
     /// A row was read, by a request that was sent at `asked`.
     pub(crate) fn was_read(&self, slot: &Slot, row: Option<&DiskRow>, asked: Instant) {
         let mut rows = lock(&self.rows);
         let Some(doubt) = rows.get(slot) else { return };
-        let is_barrier = self.order == Order::Fifo && asked >= doubt.since;
+        let is_barrier = self.order == Order::Fifo && asked >= doubt.since && (self.user)() == doubt.user;
         if is_barrier || doubt.sent.is_seen_in(row) || doubt.since + REQUEST_CAP <= asked {
             rows.remove(slot);
         }

@@ -15,7 +15,7 @@ use csi_grpc::v1::*;
 use csi_server::Readiness;
 use prometheus_client::registry::Registry;
 use routeros::{Address, Client, Credentials, PlainHttp, RestTransport};
-use routeros_sim::{Handle, Scheme, Simulator};
+use routeros_sim::{Handle, Scheme, Simulator, UserConfig};
 use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use volume::{BasePath, ClusterId, DataAddress, Fencing, Limits, MIB, NqnPrefix, Slot};
@@ -65,7 +65,13 @@ impl Device {
     }
 
     pub(crate) async fn start_as(config: routeros_sim::Config) -> Self {
-        let config = routeros_sim::Config { directories: vec!["raid10/csi".into()], ..config };
+        let user =
+            |name: &str| UserConfig { name: name.into(), password: "admin".into(), policies: "full".into() };
+        let config = routeros_sim::Config {
+            directories: vec!["raid10/csi".into()],
+            users: vec![user("admin"), user("other")],
+            ..config
+        };
         let simulator = Arc::new(Simulator::start(config).await.unwrap());
         let files = tempfile::tempdir().unwrap();
         secret(&files.path().join("user"), "admin");
@@ -75,6 +81,10 @@ impl Device {
 
     pub(crate) fn set_password(&self, password: &str) {
         secret(&self.files.path().join("password"), password);
+    }
+
+    pub(crate) fn set_user(&self, user: &str) {
+        secret(&self.files.path().join("user"), user);
     }
 
     /// A controller with this configuration; nothing is shared with any before it but the device.
@@ -88,11 +98,12 @@ impl Device {
         let file = |name| self.files.path().join(name);
         let credentials = Arc::new(Credentials::from_files(file("user"), file("password")).unwrap());
         let address = Address::parse("http://rds.test", PlainHttp::Allowed).unwrap();
-        let transport = RestTransport::with_connector(address, credentials, connector, 4);
+        let transport = RestTransport::with_connector(address, credentials.clone(), connector, 4);
         let mut registry = Registry::default();
         let client = Client::new(transport);
         let readiness = Readiness::not_ready("starting");
         let controller = Controller::new(client, config, &mut registry, readiness.clone()).unwrap();
+        let controller = controller.with_user(move || credentials.user().unwrap_or_default());
         Driver { controller, handle: self.handle.clone(), registry, readiness }
     }
 }

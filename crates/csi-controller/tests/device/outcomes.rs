@@ -74,18 +74,22 @@ async fn a_publish_whose_reply_was_lost_gives_the_generation_that_the_device_has
     assert_eq!(driver.publish(Publishing::of(&id, "rds:a")).await.unwrap()["nvme_nqn"], shown);
 }
 
+/// A request of this method takes effect only after the client gave up; another user's requests do not wait for it.
+fn slow(device: &Device, method: &str) {
+    let slow = Action::Latency { millis: 55_000, when: When::Before };
+    device.handle.faults().inject(Fault::once(slow).on(method, "disk"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_that_may_still_come_keeps_others_from_its_row_until_the_devices_cap() {
-    let device = Device::start().await;
-    let driver = device.driver(csi_controller::Config { device: DeviceFacts::default(), ..config("a") });
+    let (device, driver) = start().await;
     let id = driver.made("pvc-1").await;
-    // The device takes longer than the client waits, and the write lands after that.
-    let slow = Action::Latency { millis: 40_000, when: When::Before };
-    driver.handle.faults().inject(Fault::once(slow).on("PATCH", "disk"));
+    slow(&device, "PATCH");
     assert_eq!(code(driver.publish(Publishing::of(&id, "rds:a")).await), Code::Unavailable);
-    let lost = Instant::now();
-    driver.publish(Publishing::of(&id, "rds:b")).await.unwrap_err();
-    assert!(lost.elapsed() >= Duration::from_secs(10), "b waits for what a's publish may still do");
+    device.set_user("other");
+    assert!(!driver.disk(&id)["comment"].contains("ha/-"), "it has not come yet");
+    let second = driver.publish(Publishing::of(&id, "rds:b")).await;
+    assert_eq!(code(second), Code::FailedPrecondition, "a's came, and b waited for it");
     let record = driver.disk(&id)["comment"].clone();
     assert!(record.contains("ha/-") && !record.contains("hb/-"), "{record}");
 }
@@ -186,16 +190,28 @@ async fn a_generation_whose_outcome_was_unknown_is_not_used_again_after_its_end(
 
 #[tokio::test(start_paused = true)]
 async fn a_create_that_may_still_come_is_waited_for_by_delete_and_leaks_nothing() {
-    let device = Device::start().await;
-    let driver = device.driver(csi_controller::Config { device: DeviceFacts::default(), ..config("a") });
-    driver.made("pvc-0").await;
-    let slow = Action::Latency { millis: 40_000, when: When::Before };
-    driver.handle.faults().inject(Fault::once(slow).on("PUT", "disk"));
+    let (device, driver) = start().await;
+    slow(&device, "PUT");
     assert_eq!(code(driver.create(creation("pvc-1", GIB)).await), Code::Unavailable);
-    let id = slot("a", "pvc-1");
-    driver.delete(&id).await.unwrap();
+    device.set_user("other");
+    assert_eq!(driver.leftovers(), Vec::<String>::new(), "it has not come yet");
+    driver.delete(&slot("a", "pvc-1")).await.unwrap();
     tokio::time::sleep(routeros::REQUEST_CAP).await;
-    assert_eq!(driver.leftovers().len(), 2, "pvc-0 and its image");
+    assert_eq!(driver.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpublish_that_may_still_come_does_not_close_the_next_attachment() {
+    let (device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    driver.publish(Publishing::of(&id, "rds:a")).await.unwrap();
+    slow(&device, "PATCH");
+    assert_eq!(code(driver.unpublish(&id, "rds:a").await), Code::Unavailable);
+    device.set_user("other");
+    driver.unpublish(&id, "rds:a").await.unwrap();
+    let context = driver.publish(Publishing::of(&id, "rds:b")).await.unwrap();
+    tokio::time::sleep(routeros::REQUEST_CAP).await;
+    assert_eq!(driver.handle.exports()[0].nqn, context["nvme_nqn"]);
 }
 
 #[tokio::test(start_paused = true)]
