@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, Volume};
 
 use super::Config;
 use super::hold;
-use super::process::{Files, spawn, state};
+use super::process::{Files, Left, spawn, state};
 
 type Outcome = watch::Receiver<Option<Result<Output>>>;
 
@@ -25,7 +25,7 @@ pub struct Stuck {
     pub slot: Slot,
     /// What it does.
     pub operation: String,
-    /// Its process, where this driver started it.
+    /// Its process, where it can be seen from the driver's PID namespace.
     pub pid: Option<u32>,
     /// In uninterruptible sleep (D): nothing but the end of the path's controllers frees it.
     pub uninterruptible: bool,
@@ -44,7 +44,8 @@ type Turn = Option<OwnedMutexGuard<()>>;
 
 #[derive(Clone, Debug)]
 struct Helper {
-    op: Op,
+    /// `None` is what a driver of another version asked for: nothing joins it.
+    op: Option<Op>,
     outcome: Outcome,
     process: Arc<Process>,
 }
@@ -90,13 +91,14 @@ impl Dispatcher {
             let slot = name.to_str().and_then(|name| name.strip_suffix(".request"));
             let Some(slot) = slot.and_then(|slot| Slot::parse(slot).ok()) else { continue };
             let files = self.files(&slot);
-            match files.running()? {
-                None => files.remove(),
-                Some(op) => {
-                    tracing::warn!(%slot, operation = op.name(), "a helper of an earlier driver still runs");
+            match files.look()? {
+                Left::Ended => files.remove(),
+                Left::Running { op, pid } => {
                     let finish = async move { files.finish("left by an earlier driver").await };
                     let helper = start(op, Arc::default(), finish);
                     helper.process.abandoned.store(true, Ordering::Relaxed);
+                    helper.process.pid.store(pid.unwrap_or(0), Ordering::Relaxed);
+                    tracing::warn!(%slot, operation = helper.name(), pid, "a helper of an earlier driver still runs");
                     self.slots().insert(slot, helper);
                 }
             }
@@ -131,7 +133,7 @@ impl Dispatcher {
 
     /// The turn to connect, where one has to be waited for: before anything was begun.
     async fn turn(&self, volume: Volume<'_>, op: &Op) -> Result<Turn> {
-        let joins = self.slots().get(volume.slot).is_some_and(|helper| helper.op == *op);
+        let joins = self.slots().get(volume.slot).is_some_and(|helper| helper.op.as_ref() == Some(op));
         if joins || !matches!(op, Op::Connect { .. }) {
             return Ok(None);
         }
@@ -143,7 +145,7 @@ impl Dispatcher {
     fn begin(self: &Arc<Self>, slot: &Slot, op: &Op, turn: Turn) -> Begun {
         let mut slots = self.slots();
         if let Some(helper) = slots.get(slot) {
-            if helper.op == *op {
+            if helper.op.as_ref() == Some(op) {
                 return Begun::Ours(helper.clone());
             }
             if helper.outcome.borrow().is_none() {
@@ -152,7 +154,7 @@ impl Dispatcher {
         }
         let process = Arc::<Process>::default();
         let work = self.clone().execute(slot.clone(), op.clone(), process.clone(), turn);
-        let helper = start(op.clone(), process, work);
+        let helper = start(Some(op.clone()), process, work);
         slots.insert(slot.clone(), helper.clone());
         Begun::Ours(helper)
     }
@@ -191,7 +193,7 @@ impl Dispatcher {
             Err(_) => {
                 helper.process.abandoned.store(true, Ordering::Relaxed);
                 let message =
-                    format!("{} of {} has not ended: {}", helper.op.name(), volume.slot, helper.process);
+                    format!("{} of {} has not ended: {}", helper.name(), volume.slot, helper.process);
                 Err(Error::new(kind, message))
             }
         }
@@ -213,7 +215,7 @@ impl Dispatcher {
         helpers
             .map(|(slot, helper)| Stuck {
                 slot: slot.clone(),
-                operation: helper.op.name().to_owned(),
+                operation: helper.name().to_owned(),
                 pid: helper.process.pid(),
                 uninterruptible: helper.process.is_uninterruptible(),
             })
@@ -227,13 +229,19 @@ fn lost(slot: &Slot) -> Error {
 
 /// Lets work go on whoever waits for it.
 fn start(
-    op: Op,
+    op: Option<Op>,
     process: Arc<Process>,
     work: impl Future<Output = Result<Output>> + Send + 'static,
 ) -> Helper {
     let (sender, outcome) = watch::channel(None);
     tokio::spawn(async move { sender.send_replace(Some(work.await)) });
     Helper { op, outcome, process }
+}
+
+impl Helper {
+    fn name(&self) -> &'static str {
+        self.op.as_ref().map_or("an operation of another version of the driver", Op::name)
+    }
 }
 
 impl Process {

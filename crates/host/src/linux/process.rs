@@ -20,11 +20,29 @@ use super::Config;
 /// No answer is longer: the longest read is 8 MiB.
 const MAX_ANSWER: u64 = 9 << 20;
 
-/// The two files of a helper.
+/// No request is longer: the largest write is 1 MiB, as numbers.
+const MAX_REQUEST: u64 = 16 << 20;
+/// As much of a dead helper's last words as fits an event.
+const MAX_WORDS: u64 = 600;
+
+/// The files of a helper.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     pub(super) request: PathBuf,
     pub(super) answer: PathBuf,
+    /// Its stderr: a helper in D must not hold the driver's own, whose end somebody may wait for.
+    pub(super) words: PathBuf,
+}
+
+/// What an earlier driver left on a helper's files.
+pub(super) enum Left {
+    Ended,
+    /// The operation is `None` where a driver of another version asked for it, the process where it is
+    /// in a PID namespace that cannot be seen.
+    Running {
+        op: Option<Op>,
+        pid: Option<u32>,
+    },
 }
 
 impl Files {
@@ -32,17 +50,19 @@ impl Files {
         Self {
             request: directory.join(format!("{name}.request")),
             answer: directory.join(format!("{name}.answer")),
+            words: directory.join(format!("{name}.words")),
         }
     }
 
-    /// The operation of a helper that still runs; `None` where none does.
-    pub(super) fn running(&self) -> io::Result<Option<Op>> {
+    /// Whether a helper still runs on these files.
+    pub(super) fn look(&self) -> io::Result<Left> {
         if try_lock(&File::open(&self.request)?)? {
-            return Ok(None);
+            return Ok(Left::Ended);
         }
         let mut text = Vec::new();
-        File::open(&self.request)?.take(MAX_ANSWER).read_to_end(&mut text)?;
-        Ok(Some(serde_json::from_slice::<Request>(&text)?.op))
+        File::open(&self.request)?.take(MAX_REQUEST).read_to_end(&mut text)?;
+        let request = serde_json::from_slice::<Request>(&text).ok();
+        Ok(Left::Running { op: request.map(|request| request.op), pid: reader_of(&self.request) })
     }
 
     /// Waits until no process has the request open, and takes the answer.
@@ -52,15 +72,22 @@ impl Files {
         let mut bytes = Vec::new();
         let answer = File::open(&self.answer).and_then(|file| file.take(MAX_ANSWER).read_to_end(&mut bytes));
         answer.map_err(|error| Error::io("read the answer", &self.answer, &error))?;
+        let words = self.last_words();
         self.remove();
-        read_answer(&bytes).unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Refused(None), format!("its helper died before it answered ({ended})")))
-        })
+        let died = || format!("its helper died before it answered ({ended}): {words}");
+        read_answer(&bytes).unwrap_or_else(|| Err(Error::new(ErrorKind::Refused(None), died())))
     }
 
-    /// Removes both; what stays is removed by the next driver's start.
+    /// What it said besides its answer: a panic, say. Nothing depends on it.
+    fn last_words(&self) -> String {
+        let mut words = Vec::new();
+        let read = File::open(&self.words).and_then(|file| file.take(MAX_WORDS).read_to_end(&mut words));
+        read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&words).trim().to_owned())
+    }
+
+    /// Removes all; what stays is removed by the next driver's start.
     pub(super) fn remove(&self) {
-        for path in [&self.answer, &self.request] {
+        for path in [&self.answer, &self.words, &self.request] {
             if let Err(error) = std::fs::remove_file(path) {
                 tracing::debug!(path = %path.display(), %error, "a helper's file stays");
             }
@@ -99,11 +126,12 @@ async fn until_unlocked(file: File) -> io::Result<File> {
 pub(super) async fn spawn(config: &Config, files: &Files, request: &Request, pipe: bool) -> Result<Child> {
     let failed = |error| Error::io("start a helper on", &files.request, &error);
     let locked = locked_request(&files.request, request).await.map_err(failed)?;
+    let words = File::create(&files.words).map_err(failed)?;
     let stdout = if pipe { Stdio::piped() } else { File::create(&files.answer).map_err(failed)?.into() };
     let mut command = std::process::Command::new(&config.helper);
     command.args(&config.arguments).arg(request.op.name());
     // A group of its own: a terminal's Ctrl-C is for the driver, and a helper is never interrupted.
-    command.args(files.request.file_stem()).stdin(locked).stdout(stdout).process_group(0);
+    command.args(files.request.file_stem()).stdin(locked).stdout(stdout).stderr(words).process_group(0);
     // Nothing that is mounted is kept busy by where the driver was started.
     command.current_dir("/");
     Command::from(command).spawn().map_err(failed)
@@ -116,6 +144,14 @@ async fn locked_request(path: &Path, request: &Request) -> io::Result<File> {
     file.write_all(&serde_json::to_vec(request)?)?;
     file.rewind()?;
     Ok(file)
+}
+
+/// The process whose stdin is this file: a helper, or a tool that it started.
+fn reader_of(request: &Path) -> Option<u32> {
+    let pids =
+        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let reads = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|path| path == request);
+    pids.filter(reads).min()
 }
 
 /// What the kernel says of a process: `D` is uninterruptible sleep. `None` where it is not seen.
