@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use host::linux::{Config, Linux};
 use host::{Block, Content, Device, ErrorKind, Filesystems, Mkfs, Mounts, Range, Volume};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -30,6 +32,12 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+fn driver(root: &Path) -> Linux {
+    let helper = env!("CARGO_BIN_EXE_host-test-helper").into();
+    let config = Config::new(root.join("run")).unwrap();
+    Linux::new(Config { helper, arguments: Vec::new(), ..config }).unwrap()
+}
+
 impl Loop {
     fn new(bytes: u64) -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -42,17 +50,16 @@ impl Loop {
             major: rustix::fs::major(rdev),
             minor: rustix::fs::minor(rdev),
         };
-        let config = Config {
-            helper: env!("CARGO_BIN_EXE_host-test-helper").into(),
-            arguments: Vec::new(),
-            ..Config::new(root.path().join("run")).unwrap()
-        };
-        let linux = Linux::new(config).unwrap();
+        let linux = driver(root.path());
         Self { root, device, linux, slot: Slot::parse("vol").unwrap() }
     }
 
     fn volume(&self) -> Volume<'_> {
         Volume { slot: &self.slot, deadline: Instant::now() + Duration::from_secs(60) }
+    }
+
+    fn next_driver(&self) -> Linux {
+        driver(self.root.path())
     }
 
     fn resize(&self, bytes: u64) {
@@ -214,6 +221,33 @@ async fn mke2fs_stays_below_what_it_is_given() {
     assert_eq!(u64::from(blocks) * 4096, 63 * MIB);
 }
 
+/// The processes whose stdin is below a directory.
+fn readers(directory: &Path) -> Vec<Pid> {
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse::<i32>().ok()?;
+        let stdin = std::fs::read_link(format!("/proc/{pid}/fd/0")).ok()?;
+        Pid::from_raw(pid).filter(|_| stdin.starts_with(directory))
+    });
+    pids.collect()
+}
+
+#[tokio::test]
+async fn a_holder_that_was_killed_is_replaced_and_leaves_nothing() {
+    let bench = Loop::new(16 * MIB);
+    let (target, holds) = (Path::new("/pod/device"), bench.root.path().join("run/holds"));
+    bench.linux.hold(bench.volume(), &bench.device, target).await.unwrap();
+    let holder = readers(&holds)[0];
+    let exit = rustix::process::pidfd_open(holder, PidfdFlags::empty()).unwrap();
+    rustix::process::kill_process(holder, Signal::KILL).unwrap();
+    poll(&mut [PollFd::new(&exit, PollFlags::IN)], None).unwrap();
+    bench.linux.hold(bench.volume(), &bench.device, target).await.unwrap();
+    assert_eq!(readers(&holds).len(), 1);
+    bench.linux.release(bench.volume(), target).await.unwrap();
+    let next = bench.next_driver();
+    next.release(bench.volume(), target).await.unwrap();
+    assert_eq!(std::fs::read_dir(&holds).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_held_device_is_kept_open_until_it_is_released_by_whichever_driver() {
     let (bench, other) = (Loop::new(16 * MIB), Loop::new(16 * MIB));
@@ -227,11 +261,7 @@ async fn a_held_device_is_kept_open_until_it_is_released_by_whichever_driver() {
     }
     let busy = bench.linux.hold(bench.volume(), &other.device, &target).await.unwrap_err();
     assert_eq!(busy.kind, ErrorKind::Busy, "{busy}");
-    let config = Config {
-        helper: env!("CARGO_BIN_EXE_host-test-helper").into(),
-        ..Config::new(bench.root.path().join("run")).unwrap()
-    };
-    let next = Linux::new(config).unwrap();
+    let next = bench.next_driver();
     assert!(next.hold(bench.volume(), &other.device, &target).await.is_err(), "still held after a restart");
     // A loop device that is still open is only detached once the last descriptor is closed.
     run("losetup", &["--detach", bench.device.path().to_str().unwrap()]);

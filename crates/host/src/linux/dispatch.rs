@@ -70,6 +70,7 @@ impl Dispatcher {
         for directory in [&helpers, &holds] {
             std::fs::create_dir_all(directory).map_err(|error| Error::io("make", directory, &error))?;
         }
+        hold::forget_dead(&config).map_err(|error| Error::io("look for holders in", &holds, &error))?;
         let connects = Arc::new(tokio::sync::Mutex::new(()));
         let dispatcher = Arc::new(Self { config, roots, slots: Mutex::default(), connects });
         dispatcher.adopt().map_err(|error| Error::io("look for helpers in", &helpers, &error))?;

@@ -12,7 +12,7 @@ use crate::protocol::{Request, Roots, read_answer};
 use crate::{Error, ErrorKind, Result};
 
 use super::Config;
-use super::process::{Files, spawn};
+use super::process::{Files, Left, spawn};
 
 /// An answer of a holder is one line.
 const MAX_ANSWER: u64 = 64 << 10;
@@ -25,15 +25,35 @@ struct Place {
 
 impl Place {
     fn of(config: &Config, target: &Path) -> Self {
-        let directory = directory(config);
-        let name =
-            Uuid::new_v5(&Uuid::NAMESPACE_URL, target.as_os_str().as_encoded_bytes()).simple().to_string();
-        Self { files: Files::new(&directory, &name), socket: directory.join(format!("{name}.sock")) }
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, target.as_os_str().as_encoded_bytes());
+        Self::named(&directory(config), &name.simple().to_string())
+    }
+
+    fn named(directory: &Path, name: &str) -> Self {
+        Self { files: Files::new(directory, name), socket: directory.join(format!("{name}.sock")) }
     }
 }
 
 pub(super) fn directory(config: &Config) -> PathBuf {
     config.runtime.join("holds")
+}
+
+/// Removes what holders that were killed have left.
+pub(super) fn forget_dead(config: &Config) -> io::Result<()> {
+    let directory = directory(config);
+    for entry in std::fs::read_dir(&directory)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".request")) else { continue };
+        let place = Place::named(&directory, name);
+        if matches!(place.files.look()?, Left::Ended) {
+            place.files.remove();
+            match std::fs::remove_file(&place.socket) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Holds a device for a target; held already is success.
