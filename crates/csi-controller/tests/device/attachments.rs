@@ -132,3 +132,15 @@ async fn attachments_and_conflicts_are_counted() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_a_stranger_has_connected_is_closed_before_it_is_deleted() {
+    let device = Device::start().await;
+    let driver = device.driver(Config { fencing: Fencing::Off, ..config("a") });
+    let id = driver.made("pvc-1").await;
+    let stranger = "nqn.2014-08.org.nvmexpress:uuid:old";
+    device.handle.connect(4420, &format!("nqn.2000-02.com.mikrotik:{id}"), stranger).unwrap();
+    driver.delete(&id).await.unwrap();
+    assert_eq!(driver.leftovers(), Vec::<String>::new());
+    assert!(driver.handle.sessions().is_empty());
+}
