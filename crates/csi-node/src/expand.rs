@@ -23,9 +23,9 @@ pub(crate) enum ExpandError {
         "the device still has {bytes} bytes after a rescan, {required} are asked for: the target shows the growth at \
          the next attachment, so restart the pod"
     )]
-    NotShown { bytes: u64, required: u64 },
+    Pending { bytes: u64, required: u64 },
     #[error("{path} is not mounted from the volume's present device")]
-    NotMounted { path: String },
+    Unmounted { path: String },
 }
 
 impl ExpandError {
@@ -33,8 +33,8 @@ impl ExpandError {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::NotStaged { .. } => Code::NotFound,
-            Self::NotShown { .. } => Code::FailedPrecondition,
-            Self::NotMounted { .. } => Code::Unavailable,
+            Self::Pending { .. } => Code::FailedPrecondition,
+            Self::Unmounted { .. } => Code::Unavailable,
         }
     }
 }
@@ -83,7 +83,7 @@ async fn grown_device<H: Host>(
 ) -> Result<Attached> {
     match connect::find(node, volume, record.nqn.as_str(), required).await {
         Err(Error::Hindrance(Hindrance::TooSmall { bytes, .. })) => {
-            Err(ExpandError::NotShown { bytes, required }.into())
+            Err(ExpandError::Pending { bytes, required }.into())
         }
         found => found,
     }
@@ -103,7 +103,7 @@ async fn grow<H: Host>(
     let mounts = node.host.mounts().await?;
     let top = mounted::at(&mounts, &record.staging).into_iter().next_back();
     if top.is_none_or(|entry| mounted::number(entry) != attached.device.number()) {
-        return Err(ExpandError::NotMounted { path: record.staging.display().to_string() }.into());
+        return Err(ExpandError::Unmounted { path: record.staging.display().to_string() }.into());
     }
     Ok(node.host.grow(volume, &attached.device, &record.staging, *fs).await?)
 }

@@ -89,6 +89,8 @@ pub(crate) async fn settle<H: Host>(
     if remains.connected {
         node.host.disconnect(volume, &remains.nqn).await?;
     }
+    // What hung in the old path was freed by that, and by nothing else (node.md rule 7).
+    node.host.join(volume).await?;
     if !staged.is_empty() {
         node.say_loss(volume.slot, &remains.nqn, "the attachment was superseded while it was staged");
     }

@@ -61,8 +61,7 @@ pub(crate) async fn stage<H: Host>(
     };
     let _guard = node.guard(&request.slot, "NodeStageVolume")?;
     let volume = Volume { slot: &request.slot, deadline };
-    let scanned = join(node, volume).await?;
-    let seen = Seen::observe(node, &request.slot).await?;
+    let (seen, scanned) = observe(node, volume, &request).await?;
     match plan::plan(&seen, &request, &node.config.nqn_prefix)? {
         Plan::Staged => {}
         Plan::Connected => finish(node, volume, &request, scanned).await?,
@@ -76,6 +75,21 @@ pub(crate) async fn stage<H: Host>(
         }
     }
     Ok(NodeStageVolumeResponse {})
+}
+
+/// Joins what runs for the volume, and looks. Where another generation has to be settled it looks only:
+/// what runs may hang in the other's path, and is joined once that is disconnected.
+async fn observe<H: Host>(
+    node: &Node<H>,
+    volume: Volume<'_>,
+    request: &StageRequest,
+) -> Result<(Seen, Option<(Scan, Content)>)> {
+    let seen = Seen::observe(node, volume.slot).await?;
+    if plan::is_superseding(&seen, request, &node.config.nqn_prefix) {
+        return Ok((seen, None));
+    }
+    let scanned = join(node, volume).await?;
+    Ok((Seen::observe(node, volume.slot).await?, scanned))
 }
 
 /// Joins what runs for the volume. A whole read that goes on is joined by asking for it again.

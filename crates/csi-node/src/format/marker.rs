@@ -4,7 +4,8 @@ use uuid::Uuid;
 use volume::Slot;
 
 /// The size of the marker's place in bytes: the least that can be read past the page cache.
-pub(crate) const MARKER_BYTES: u64 = 4096;
+pub(crate) const MARKER_BYTES: u64 = BLOCK as u64;
+const BLOCK: usize = 4096;
 const MAGIC: &[u8] = b"rds-csi: an mkfs.ext4 of this volume has not ended\n";
 
 /// What lies in the marker's place.
@@ -26,13 +27,13 @@ pub(crate) fn marker(slot: &Slot, uuid: Uuid) -> Vec<u8> {
     let mut block = MAGIC.to_vec();
     block.extend_from_slice(format!("volume {slot}\nuuid {uuid}\n").as_bytes());
     debug_assert!(block.len() <= 512);
-    block.resize(MARKER_BYTES as usize, 0);
+    block.resize(BLOCK, 0);
     block
 }
 
 /// Zeros in place of a marker.
 pub(crate) fn cleared() -> Vec<u8> {
-    vec![0; MARKER_BYTES as usize]
+    vec![0; BLOCK]
 }
 
 /// Reads the marker's place.

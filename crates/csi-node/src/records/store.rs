@@ -118,3 +118,61 @@ fn refuse(path: &Path, unreadable: Unreadable) -> RecordError {
         Unreadable::Damaged(problem) => RecordError::Damaged { path, problem },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::records::{Phase, fallback_identity};
+    use crate::request::{Form, Use};
+
+    fn record(slot: &str) -> StageRecord {
+        StageRecord {
+            slot: Slot::parse(slot).unwrap(),
+            nqn: volume::Nqn::parse("nqn.test:a").unwrap(),
+            staging: "/staging".into(),
+            usage: Use { form: Form::Block, read_only: false, single_pod: false },
+            phase: Phase::Staging,
+            device: None,
+        }
+    }
+
+    #[test]
+    fn a_record_is_kept_replaced_and_removed_whatever_a_crash_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(directory.path()).unwrap();
+        fs::write(directory.path().join("stages/a.tmp"), "half a rec").unwrap();
+        let (staging, staged) = (record("a"), StageRecord { phase: Phase::Staged, ..record("a") });
+        assert_eq!(records.load(&staging.slot).unwrap(), None);
+        for saved in [&staging, &staged] {
+            records.save(saved).unwrap();
+            assert_eq!(
+                Records::open(directory.path()).unwrap().load(&saved.slot).unwrap().as_ref(),
+                Some(saved)
+            );
+        }
+        for _ in 0..2 {
+            records.remove(&staging.slot).unwrap();
+        }
+        assert_eq!(records.load(&staging.slot).unwrap(), None);
+    }
+
+    #[test]
+    fn a_record_under_another_volumes_name_is_no_record_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(directory.path()).unwrap();
+        records.save(&record("a")).unwrap();
+        fs::rename(directory.path().join("stages/a.json"), directory.path().join("stages/b.json")).unwrap();
+        let refused = records.load(&Slot::parse("b").unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("it is of volume a"), "{refused}");
+    }
+
+    #[test]
+    fn the_fallback_host_identity_is_made_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = fallback_identity(&Records::open(directory.path()).unwrap()).unwrap();
+        assert_eq!(fallback_identity(&Records::open(directory.path()).unwrap()).unwrap(), first);
+        fs::write(directory.path().join("host-id"), "no uuid").unwrap();
+        fallback_identity(&Records::open(directory.path()).unwrap()).unwrap_err();
+    }
+}

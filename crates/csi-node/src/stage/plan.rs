@@ -40,6 +40,11 @@ pub(super) fn plan(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> R
     })
 }
 
+/// Whether another generation is connected here.
+pub(super) fn is_superseding(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> bool {
+    remains_to_settle(seen, request, prefix).iter().any(|remains| remains.connected)
+}
+
 /// Every other generation that sysfs shows or the record names, and what this one left on a device
 /// that is gone.
 fn remains_to_settle(seen: &Seen, request: &StageRequest, prefix: &NqnPrefix) -> Vec<Remains> {

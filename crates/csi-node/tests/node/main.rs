@@ -10,6 +10,7 @@ mod formats;
 mod generations;
 mod hangs;
 mod inputs;
+mod metrics;
 mod publishes;
 mod stages;
 mod stats;
