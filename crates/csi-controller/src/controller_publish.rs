@@ -1,9 +1,9 @@
 //! ControllerPublishVolume: one read and one write (attachments.md, "Publish").
 
-use attachment::{Attached, Change, ExportChange, Plan, Publish, Request, Terms, decide};
+use attachment::{Attached, Change, Plan, Publish, Refusal, Request, Terms, decide};
 use csi_grpc::v1::{ControllerPublishVolumeRequest, ControllerPublishVolumeResponse};
 use csi_server::Capability;
-use routeros::{Error, ErrorKind, Outcome, Transport};
+use routeros::{Outcome, Transport};
 use tokio::time::Instant;
 use tonic::Status;
 use volume::{DataAddress, HostIdentity, NodeId, PublishContext, Slot, VolumeContext};
@@ -11,6 +11,8 @@ use volume::{DataAddress, HostIdentity, NodeId, PublishContext, Slot, VolumeCont
 use crate::controller::wait;
 use crate::observe::Volume;
 use crate::{Controller, capability, device_error, parse};
+
+mod take_back;
 
 /// A publish, checked.
 struct Ask {
@@ -61,43 +63,44 @@ impl<T: Transport> Controller<T> {
         let mut volume = self.find_ours(&ask.slot, deadline).await?;
         loop {
             let request = Request::Publish(self.wish(ask));
-            match self.plan(&volume, &request) {
+            let plan = self.plan(&volume, &request);
+            let writes = matches!(plan, Plan::Attach(..) | Plan::Close(_));
+            if writes && self.waited_for_doubt(&ask.slot, deadline).await? {
+                volume = self.find_ours(&ask.slot, deadline).await?;
+                continue;
+            }
+            match plan {
                 Plan::Attached(told) => {
                     self.writes.minted(&ask.slot);
                     return Ok(ask.context(told, &volume));
                 }
-                Plan::Refuse(refusal) => {
-                    if refusal.is_conflict() {
-                        self.metrics.conflict();
-                    }
-                    let text =
-                        format!("volume {} cannot be attached to {}: {refusal}", ask.slot, ask.node.name());
-                    return Err(Status::failed_precondition(text));
+                Plan::Attach(change, told) => {
+                    let written = self.open(&volume, &request, &change, ask, deadline).await?;
+                    return Ok(ask.context(told, &written));
+                }
+                Plan::Close(change) => {
+                    let closed = self.write(&volume, &change, ask.address.port, deadline).await;
+                    let doing = format!("closing the export of volume {} that nobody holds", ask.slot);
+                    volume = closed.map_err(|error| device_error::status(&doing, &error))?;
                 }
                 Plan::Settle(left) => {
                     let why = "its last node was not seen to let go, and what it sent may still land";
                     wait(&ask.slot, left, deadline, why).await?;
                 }
-                Plan::Attach(change, told) => {
-                    if self.waited_for_doubt(&ask.slot, deadline).await? {
-                        volume = self.find_ours(&ask.slot, deadline).await?;
-                        continue;
-                    }
-                    let written = self.open(&volume, &request, &change, ask, deadline).await?;
-                    return Ok(ask.context(told, &written));
+                Plan::Refuse(refusal) => return Err(self.refused(ask, &refusal)),
+                Plan::Detach(_) | Plan::Detached => {
+                    return Err(Status::internal("a publish was planned as an unpublish: this is a bug"));
                 }
-                Plan::Close(change) | Plan::Detach(change) => {
-                    if self.waited_for_doubt(&ask.slot, deadline).await? {
-                        volume = self.find_ours(&ask.slot, deadline).await?;
-                        continue;
-                    }
-                    let closed = self.write(&volume, &change, ask.address.port, deadline).await;
-                    let doing = format!("closing the export of volume {} that nobody holds", ask.slot);
-                    volume = closed.map_err(|error| device_error::status(&doing, &error))?;
-                }
-                Plan::Detached => return Err(Status::internal("a publish was planned as an unpublish")),
             }
         }
+    }
+
+    fn refused(&self, ask: &Ask, refusal: &Refusal) -> Status {
+        if refusal.is_conflict() {
+            self.metrics.conflict();
+        }
+        let (slot, node) = (&ask.slot, ask.node.name());
+        Status::failed_precondition(format!("volume {slot} cannot be attached to {node}: {refusal}"))
     }
 
     fn wish(&self, ask: &Ask) -> Publish {
@@ -168,33 +171,6 @@ impl<T: Transport> Controller<T> {
             }
         }
         Err(device_error::status(&format!("attaching volume {} to {}", ask.slot, ask.node.name()), &error))
-    }
-
-    /// Puts back what was there before a change that the device took otherwise than told. An export that was
-    /// opened is closed; one that stood open for another holder stays.
-    async fn take_back(&self, volume: &Volume, change: &Change, error: &Error, deadline: Instant) {
-        if error.kind() != ErrorKind::Mismatch {
-            return;
-        }
-        let allow = volume.observed().export.map(|export| export.allow).unwrap_or_default();
-        let export = match &change.export {
-            ExportChange::Open { .. } => ExportChange::Close,
-            ExportChange::Allow(_) => ExportChange::Allow(allow),
-            kept => kept.clone(),
-        };
-        let before = Change { record: volume.record.clone(), export };
-        // The row is looked up again: what came back may have been another one.
-        let slot = &volume.slot;
-        let taken_back = match self.client.until(deadline).disk_by_id(&volume.row.id).await {
-            Ok(Some(row)) if row.slot == slot.as_str() => {
-                self.write(volume, &before, 0, deadline).await.map(drop).map_err(|error| error.to_string())
-            }
-            Ok(_) => Err("the disk is gone".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(failed) = taken_back {
-            tracing::warn!("volume {slot}: taking back what the device changed failed: {failed}");
-        }
     }
 }
 

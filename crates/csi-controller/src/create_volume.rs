@@ -1,7 +1,7 @@
 //! CreateVolume: at most three requests, the slot, the path and the add (design decisions 2, 3, 5, 16, 17).
 
 use csi_grpc::v1::{CreateVolumeRequest, CreateVolumeResponse};
-use routeros::{DiskChange, Error, ErrorKind, NewDisk, NvmeTcpExport, Outcome, Transport};
+use routeros::{DiskChange, NewDisk, NvmeTcpExport, Outcome, Transport};
 use tokio::time::Instant;
 use tonic::Status;
 use volume::{Fencing, MIB, Record};
@@ -12,6 +12,7 @@ use crate::observe::{Found, NotOurs, Volume};
 use crate::writes::Sent;
 use wanted::Wanted;
 
+mod take_back;
 mod wanted;
 
 /// What is to be done about a slot that is taken.
@@ -135,50 +136,6 @@ impl<T: Transport> Controller<T> {
             NotOurs::OtherCluster(_) => Status::already_exists(text),
             _ => Status::unavailable(text),
         }
-    }
-
-    /// The device made the disk otherwise than told, such as with a comment cut. This call made it and told nobody,
-    /// so it is removed again.
-    async fn take_back_add(&self, wanted: &Wanted, error: &Error, deadline: Instant) -> Status {
-        let doing = format!("making volume {} of {:?}", wanted.slot, wanted.name);
-        if error.kind() != ErrorKind::Mismatch {
-            return device_error::status(&doing, error);
-        }
-        match self.remove_added(wanted, deadline).await {
-            Ok(()) => {
-                tracing::warn!("{doing}: {error}; it was removed again");
-                Status::internal(format!(
-                    "{doing}: {error}; it was removed again. This device cannot be served so"
-                ))
-            }
-            Err(status) => Status::unavailable(format!(
-                "{doing}: {error}; removing it again failed: {}",
-                status.message()
-            )),
-        }
-    }
-
-    async fn remove_added(&self, wanted: &Wanted, deadline: Instant) -> Result<(), Status> {
-        let slot = &wanted.slot;
-        let failed = |error: Error| device_error::status(&format!("removing volume {slot} again"), &error);
-        let client = self.client.until(deadline);
-        let path = wanted.path();
-        if let Some(row) = client.disk_by_slot(slot.as_str()).await.map_err(failed)? {
-            let is_this = row
-                .file_path
-                .as_deref()
-                .is_some_and(|shown| routeros::normalised_path(shown) == routeros::normalised_path(&path));
-            if !is_this {
-                return Err(Status::unavailable(format!("disk {slot} lies in another file than {path}")));
-            }
-            client.remove_disk(&row.id).await.map_err(|error| {
-                if error.outcome() == Outcome::Unknown {
-                    self.writes.doubt(slot, Sent::Remove);
-                }
-                failed(error)
-            })?;
-        }
-        self.remove_image(slot, &path, deadline).await
     }
 }
 

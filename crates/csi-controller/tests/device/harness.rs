@@ -87,8 +87,8 @@ impl Device {
         secret(&self.files.path().join("user"), user);
     }
 
-    /// A controller with this configuration; nothing is shared with any before it but the device.
-    pub(crate) fn driver(&self, config: Config) -> Driver {
+    /// A way to the device, and the credentials that it uses.
+    pub(crate) fn transport(&self) -> (RestTransport, Arc<Credentials>) {
         let simulator = self.simulator.clone();
         let connector = tower::service_fn(move |_: http::Uri| {
             let (near, far) = tokio::io::duplex(1 << 16);
@@ -98,7 +98,12 @@ impl Device {
         let file = |name| self.files.path().join(name);
         let credentials = Arc::new(Credentials::from_files(file("user"), file("password")).unwrap());
         let address = Address::parse("http://rds.test", PlainHttp::Allowed).unwrap();
-        let transport = RestTransport::with_connector(address, credentials.clone(), connector, 4);
+        (RestTransport::with_connector(address, credentials.clone(), connector, 4), credentials)
+    }
+
+    /// A controller with this configuration; nothing is shared with any before it but the device.
+    pub(crate) fn driver(&self, config: Config) -> Driver {
+        let (transport, credentials) = self.transport();
         let mut registry = Registry::default();
         let client = Client::new(transport);
         let readiness = Readiness::not_ready("starting");
@@ -233,9 +238,7 @@ impl Driver {
 
     /// What is on the device besides its pools: disks and files.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let disks = self.handle.disks().into_iter().filter(|disk| disk["type"] == "file");
-        let files = self.handle.files().into_iter().filter(|file| !file.directory);
-        disks.map(|disk| disk["slot"].clone()).chain(files.map(|file| file.path)).collect()
+        leftovers(&self.handle)
     }
 
     /// How many requests came while `call` ran.
@@ -263,4 +266,11 @@ pub(crate) fn code<R: std::fmt::Debug>(result: Result<R, Status>) -> Code {
     let status = result.unwrap_err();
     assert!(!status.message().is_empty() && !status.message().contains('\n'), "{status:?}");
     status.code()
+}
+
+/// What is on a device besides its pools: disks and files.
+pub(crate) fn leftovers(handle: &Handle) -> Vec<String> {
+    let disks = handle.disks().into_iter().filter(|disk| disk["type"] == "file");
+    let files = handle.files().into_iter().filter(|file| !file.directory);
+    disks.map(|disk| disk["slot"].clone()).chain(files.map(|file| file.path)).collect()
 }

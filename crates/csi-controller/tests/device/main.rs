@@ -8,6 +8,7 @@ mod harness;
 mod input;
 mod life;
 mod listing;
+mod mismatch;
 mod outcomes;
 mod pools;
 mod readiness;
