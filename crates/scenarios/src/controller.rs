@@ -113,7 +113,13 @@ impl Drop for Controller {
 
 /// The command line of a controller: what every scenario has, and what is given.
 pub(crate) fn flags(given: &[(&str, String)]) -> Vec<String> {
-    let always = [("cluster-id", CLUSTER_ID), ("base-path", "/raid10/csi"), ("metrics-address", "off")];
+    // The simulator serves a user in order by default, and was told so: no write waits for the device's 60 s.
+    let always = [
+        ("cluster-id", CLUSTER_ID),
+        ("base-path", "/raid10/csi"),
+        ("metrics-address", "off"),
+        ("device", "order=fifo"),
+    ];
     let always = always.map(|(flag, value)| (flag, value.to_owned()));
     let pairs = always.iter().chain(given).flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]);
     std::iter::once("controller".to_owned()).chain(pairs).collect()
