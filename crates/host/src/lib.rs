@@ -33,7 +33,8 @@ use volume::Slot;
 
 /// Whose work a call is, and until when it is waited for.
 ///
-/// Helpers are kept by slot: one at a time a volume, whatever becomes of the others.
+/// Helpers are kept by slot: one at a time a volume, whatever becomes of the others. Only
+/// [`Nvme::disconnect`] goes beside one that hangs, since nothing else frees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Volume<'a> {
     /// The volume that the work belongs to.

@@ -118,7 +118,8 @@ pub trait Nvme {
     fn rescan(&self, volume: Volume<'_>, controller: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Deletes every controller of an NQN, in any state; ends once sysfs shows none of them.
-    /// I/O that was held fails.
+    /// I/O that was held fails, and with it ends what hangs: so this alone does not wait for the volume's other
+    /// helpers, unless a connect is among them ([`crate::ErrorKind::Pending`]).
     ///
     /// # Errors
     /// Where one is still there at the deadline. None there is success.

@@ -85,6 +85,14 @@ pub(crate) enum Op {
     },
 }
 
+/// A volume's helpers: one at a time, but for the one that frees the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Lane {
+    Ordinary,
+    /// What hangs for want of a path is freed by deleting its controllers only (node.md K4, rule 7).
+    Disconnect,
+}
+
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Output {
@@ -97,6 +105,16 @@ pub(crate) enum Output {
 }
 
 impl Op {
+    pub(crate) fn lane(&self) -> Lane {
+        if matches!(self, Self::Disconnect { .. }) { Lane::Disconnect } else { Lane::Ordinary }
+    }
+
+    /// Whether this may begin while `running` of the same volume has not ended: only a disconnect, and
+    /// not beside a connect, whose controller it would not see.
+    pub(crate) fn goes_beside(&self, running: &Self) -> bool {
+        self.lane() == Lane::Disconnect && !matches!(running, Self::Connect { .. } | Self::Disconnect { .. })
+    }
+
     /// The operation's name for messages.
     pub(crate) fn name(&self) -> &'static str {
         match self {

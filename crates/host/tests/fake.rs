@@ -202,6 +202,28 @@ async fn k5_disconnecting_first_lets_the_unmount_say_success_over_lost_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn k4_a_disconnect_goes_beside_an_unmount_that_hangs_and_frees_it() {
+    let (bench, _, staging) = Bench::staged(KernelVersion::V6_1).await;
+    bench.kernel.cut_link();
+    bench.kernel.unmount(bench.volume(), &staging).await.unwrap_err();
+    bench.kernel.disconnect(bench.volume(), FIRST).await.unwrap();
+    bench.kernel.join(bench.volume()).await.unwrap();
+    assert_eq!(bench.kernel.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_waits_for_a_connect_whose_controller_it_would_not_see() {
+    let bench = Bench::new(KernelVersion::V6_1);
+    bench.kernel.hang("connect");
+    bench.connect(FIRST).await.unwrap_err();
+    let pending = bench.kernel.disconnect(bench.volume(), FIRST).await.unwrap_err();
+    assert_eq!(pending.kind, ErrorKind::Pending);
+    bench.kernel.unhang("connect");
+    bench.kernel.disconnect(bench.volume(), FIRST).await.unwrap();
+    assert_eq!(bench.kernel.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn k6_a_foreign_mount_namespace_keeps_the_device_busy_and_the_data_unwritten() {
     let (bench, device, staging) = Bench::staged(KernelVersion::V6_1).await;
     bench.kernel.sync(bench.volume(), &staging).await.unwrap();

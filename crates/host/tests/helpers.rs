@@ -77,6 +77,7 @@ async fn a_hung_helper_is_abandoned_and_its_volume_waits_while_others_go_on() {
     let range = Range { offset: 0, length: 4096 };
     let pending = bench.linux.read(within(&slot, SHORT), &fifo(), range).await.unwrap_err();
     assert_eq!(pending.kind, ErrorKind::Pending, "{pending}");
+    bench.linux.disconnect(within(&slot, LONG), "nqn.test:vol").await.unwrap();
     let missing = Device { name: "none".into(), ..fifo() };
     assert_eq!(bench.linux.flush(within(&other, LONG), &missing).await.unwrap_err().kind, ErrorKind::Missing);
     bench.let_go();

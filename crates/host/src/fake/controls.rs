@@ -183,7 +183,7 @@ impl Kernel<'_> {
             node.superblocks.iter().map(|superblock| format!("superblock of minor {}", superblock.minor));
         let holds = node.holds.keys().map(|target| format!("hold for {}", target.display()));
         let helpers =
-            node.helpers.iter().map(|(slot, helper)| format!("helper {} of {slot}", helper.op.name()));
+            node.helpers.iter().map(|((slot, _), helper)| format!("helper {} of {slot}", helper.op.name()));
         mounts.chain(controllers).chain(heads).chain(superblocks).chain(holds).chain(helpers).collect()
     }
 }

@@ -116,11 +116,12 @@ impl Machine for FakeKernel {
 impl Host for FakeKernel {
     async fn join(&self, volume: Volume<'_>) -> Result<()> {
         self.alive().await;
-        let Some((name, outcome)) = self.look(|kernel| kernel.running(volume.slot)) else { return Ok(()) };
-        let message = format!("{name} of {} has not ended", volume.slot);
-        let ended = self.wait(&outcome, volume.deadline).await;
-        ended.ok_or_else(|| Error::new(ErrorKind::Abandoned, message))?.ok();
-        self.look(|kernel| kernel.forget(volume.slot, &outcome));
+        while let Some((name, outcome)) = self.look(|kernel| kernel.running(volume.slot)) {
+            let message = format!("{name} of {} has not ended", volume.slot);
+            let ended = self.wait(&outcome, volume.deadline).await;
+            ended.ok_or_else(|| Error::new(ErrorKind::Abandoned, message))?.ok();
+            self.look(|kernel| kernel.forget(volume.slot, &outcome));
+        }
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use volume::{FsType, Slot};
 
+use crate::op::Lane;
+
 use super::effects::Effects;
 use super::run::Helper;
 use super::store::Dirty;
@@ -45,7 +47,7 @@ pub(super) struct Node {
     pub(super) mounts: Vec<Mount>,
     pub(super) paths: BTreeMap<PathBuf, Entry>,
     pub(super) holds: BTreeMap<PathBuf, u32>,
-    pub(super) helpers: BTreeMap<Slot, Helper>,
+    pub(super) helpers: BTreeMap<(Slot, Lane), Helper>,
     pub(super) effects: Effects,
     pub(super) failures: Vec<(String, i32)>,
     pub(super) hung: BTreeSet<String>,

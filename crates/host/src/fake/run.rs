@@ -46,38 +46,45 @@ pub(super) fn errno(what: &str, number: i32) -> Error {
 impl Kernel<'_> {
     /// Begins an operation or joins the same one; the error is another one that still runs.
     pub(super) fn begin(&mut self, slot: &Slot, op: &Op) -> std::result::Result<Outcome, (String, Outcome)> {
-        if let Some(helper) = self.node.helpers.get(slot) {
-            if helper.op == *op {
-                return Ok(helper.outcome.clone());
-            }
-            if helper.outcome.get().is_none() {
-                return Err((helper.op.name().to_owned(), helper.outcome.clone()));
-            }
+        let key = (slot.clone(), op.lane());
+        if let Some(helper) = self.node.helpers.get(&key).filter(|helper| helper.op == *op) {
+            return Ok(helper.outcome.clone());
         }
+        let in_the_way = |helper: &&Helper| helper.outcome.get().is_none() && !op.goes_beside(&helper.op);
+        if let Some(other) = self.of(slot).find(in_the_way) {
+            return Err((other.op.name().to_owned(), other.outcome.clone()));
+        }
+        // What ended and was not asked for is older than what begins now: nobody may take it for news.
+        self.node.helpers.retain(|(other, _), helper| other != slot || helper.outcome.get().is_none());
         let helper = Helper { op: op.clone(), phase: 0, outcome: Outcome::default() };
         let outcome = helper.outcome.clone();
-        self.node.helpers.insert(slot.clone(), helper);
+        self.node.helpers.insert(key, helper);
         Ok(outcome)
+    }
+
+    fn of(&self, slot: &Slot) -> impl Iterator<Item = &Helper> {
+        let helpers = self.node.helpers.iter();
+        helpers.filter(move |((other, _), _)| other == slot).map(|(_, helper)| helper)
     }
 
     /// What runs, or ran and was not asked for since.
     pub(super) fn running(&mut self, slot: &Slot) -> Option<(String, Outcome)> {
-        self.node.helpers.get(slot).map(|helper| (helper.op.name().to_owned(), helper.outcome.clone()))
+        self.of(slot).next().map(|helper| (helper.op.name().to_owned(), helper.outcome.clone()))
     }
 
     /// Drops a result that was handed over.
     pub(super) fn forget(&mut self, slot: &Slot, outcome: &Outcome) {
-        if self.node.helpers.get(slot).is_some_and(|helper| Arc::ptr_eq(&helper.outcome, outcome)) {
-            self.node.helpers.remove(slot);
-        }
+        self.node
+            .helpers
+            .retain(|(other, _), helper| other != slot || !Arc::ptr_eq(&helper.outcome, outcome));
     }
 
     /// Takes every helper a step further; whether one moved.
     pub(super) fn step_helpers(&mut self) -> bool {
         let mut moved = false;
-        let slots: Vec<Slot> = self.node.helpers.keys().cloned().collect();
-        for slot in slots {
-            let Some(mut helper) = self.node.helpers.remove(&slot) else { continue };
+        let keys: Vec<_> = self.node.helpers.keys().cloned().collect();
+        for key in keys {
+            let Some(mut helper) = self.node.helpers.remove(&key) else { continue };
             let phase = helper.phase;
             let running = helper.outcome.get().is_none();
             let ended = match running.then(|| self.step(&mut helper)) {
@@ -91,7 +98,7 @@ impl Kernel<'_> {
                 // A helper that has ended is not stepped again, so this is its only result.
                 let _ = helper.outcome.set(result);
             }
-            self.node.helpers.insert(slot, helper);
+            self.node.helpers.insert(key, helper);
         }
         moved
     }

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::timeout_at;
 use volume::Slot;
 
-use crate::op::{Op, Output};
+use crate::op::{Lane, Op, Output};
 use crate::protocol::{Request, Roots};
 use crate::{Error, ErrorKind, Result, Volume};
 
@@ -35,10 +35,15 @@ pub struct Stuck {
 pub(super) struct Dispatcher {
     config: Config,
     roots: Roots,
-    slots: Mutex<HashMap<Slot, Helper>>,
+    helpers: Mutex<HashMap<Key, Helper>>,
     /// Connects of the whole node take turns: the kernel has one mutex, and its waiters hang (K10).
     connects: Arc<tokio::sync::Mutex<()>>,
 }
+
+type Key = (Slot, Lane);
+
+/// What the files of a helper in the disconnect lane are called after their slot; no slot holds a dot.
+const DISCONNECT: &str = ".disconnect";
 
 type Turn = Option<OwnedMutexGuard<()>>;
 
@@ -72,26 +77,26 @@ impl Dispatcher {
         }
         hold::forget_dead(&config).map_err(|error| Error::io("look for holders in", &holds, &error))?;
         let connects = Arc::new(tokio::sync::Mutex::new(()));
-        let dispatcher = Arc::new(Self { config, roots, slots: Mutex::default(), connects });
+        let dispatcher = Arc::new(Self { config, roots, helpers: Mutex::default(), connects });
         dispatcher.adopt().map_err(|error| Error::io("look for helpers in", &helpers, &error))?;
         Ok(dispatcher)
     }
 
-    fn files(&self, slot: &Slot) -> Files {
-        Files::new(&self.config.runtime.join("helpers"), slot.as_str())
+    fn files(&self, (slot, lane): &Key) -> Files {
+        let lane = if *lane == Lane::Disconnect { DISCONNECT } else { "" };
+        Files::new(&self.config.runtime.join("helpers"), &format!("{slot}{lane}"))
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Slot, Helper>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn helpers(&self) -> MutexGuard<'_, HashMap<Key, Helper>> {
+        self.helpers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds the helpers that an earlier driver left; those that have ended are forgotten.
     fn adopt(self: &Arc<Self>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(self.config.runtime.join("helpers"))? {
             let name = entry?.file_name();
-            let slot = name.to_str().and_then(|name| name.strip_suffix(".request"));
-            let Some(slot) = slot.and_then(|slot| Slot::parse(slot).ok()) else { continue };
-            let files = self.files(&slot);
+            let Some(key) = name.to_str().and_then(parse_key) else { continue };
+            let files = self.files(&key);
             match files.look()? {
                 Left::Ended => files.remove(),
                 Left::Running { op, pid } => {
@@ -99,8 +104,8 @@ impl Dispatcher {
                     let helper = start(op, Arc::default(), finish);
                     helper.process.abandoned.store(true, Ordering::Relaxed);
                     helper.process.pid.store(pid.unwrap_or(0), Ordering::Relaxed);
-                    tracing::warn!(%slot, operation = helper.name(), pid, "a helper of an earlier driver still runs");
-                    self.slots().insert(slot, helper);
+                    tracing::warn!(slot = %key.0, operation = helper.name(), pid, "a helper of an earlier driver still runs");
+                    self.helpers().insert(key, helper);
                 }
             }
         }
@@ -124,17 +129,23 @@ impl Dispatcher {
 
     /// Waits for every helper of a volume; results are dropped.
     pub(super) async fn join(&self, volume: Volume<'_>) -> Result<()> {
-        let running = self.slots().get(volume.slot).cloned();
-        if let Some(helper) = running {
+        while let Some(helper) = self.any(volume.slot) {
             drop(self.wait(volume, &helper, ErrorKind::Abandoned).await?);
             self.forget(volume.slot, &helper);
         }
         Ok(())
     }
 
+    fn any(&self, slot: &Slot) -> Option<Helper> {
+        self.helpers().iter().find(|((other, _), _)| other == slot).map(|(_, helper)| helper.clone())
+    }
+
     /// The turn to connect, where one has to be waited for: before anything was begun.
     async fn turn(&self, volume: Volume<'_>, op: &Op) -> Result<Turn> {
-        let joins = self.slots().get(volume.slot).is_some_and(|helper| helper.op.as_ref() == Some(op));
+        let joins = self
+            .helpers()
+            .get(&(volume.slot.clone(), op.lane()))
+            .is_some_and(|helper| helper.op.as_ref() == Some(op));
         if joins || !matches!(op, Op::Connect { .. }) {
             return Ok(None);
         }
@@ -144,34 +155,34 @@ impl Dispatcher {
     }
 
     fn begin(self: &Arc<Self>, slot: &Slot, op: &Op, turn: Turn) -> Begun {
-        let mut slots = self.slots();
-        if let Some(helper) = slots.get(slot) {
-            if helper.op.as_ref() == Some(op) {
-                return Begun::Ours(helper.clone());
-            }
-            if helper.outcome.borrow().is_none() {
-                return Begun::Other(helper.clone());
-            }
+        let key = (slot.clone(), op.lane());
+        let mut helpers = self.helpers();
+        if let Some(helper) = helpers.get(&key).filter(|helper| helper.op.as_ref() == Some(op)) {
+            return Begun::Ours(helper.clone());
         }
+        let in_the_way = |helper: &Helper| {
+            let beside = helper.op.as_ref().is_some_and(|running| op.goes_beside(running));
+            helper.outcome.borrow().is_none() && !beside
+        };
+        let mut others = helpers.iter().filter(|((other, _), _)| other == slot).map(|(_, helper)| helper);
+        if let Some(other) = others.find(|helper| in_the_way(helper)) {
+            return Begun::Other(other.clone());
+        }
+        // What ended and was not asked for is older than what begins now: nobody may take it for news.
+        helpers.retain(|(other, _), helper| other != slot || helper.outcome.borrow().is_none());
         let process = Arc::<Process>::default();
-        let work = self.clone().execute(slot.clone(), op.clone(), process.clone(), turn);
+        let work = self.clone().execute(key.clone(), op.clone(), process.clone(), turn);
         let helper = start(Some(op.clone()), process, work);
-        slots.insert(slot.clone(), helper.clone());
+        helpers.insert(key, helper.clone());
         Begun::Ours(helper)
     }
 
-    async fn execute(
-        self: Arc<Self>,
-        slot: Slot,
-        op: Op,
-        process: Arc<Process>,
-        turn: Turn,
-    ) -> Result<Output> {
+    async fn execute(self: Arc<Self>, key: Key, op: Op, process: Arc<Process>, turn: Turn) -> Result<Output> {
         let result = match &op {
             Op::Hold { target, .. } => hold::hold(&self.config, &self.roots, &op, target).await,
             Op::Release { target } => hold::release(&self.config, &op, target).await,
             _ => {
-                let files = self.files(&slot);
+                let files = self.files(&key);
                 let request = Request { roots: self.roots.clone(), op, socket: None };
                 let mut child = spawn(&self.config, &files, &request, false).await?;
                 process.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
@@ -201,26 +212,32 @@ impl Dispatcher {
     }
 
     fn forget(&self, slot: &Slot, helper: &Helper) {
-        let mut slots = self.slots();
-        if slots.get(slot).is_some_and(|other| other.outcome.same_channel(&helper.outcome)) {
-            slots.remove(slot);
-        }
+        let same = |other: &Helper| other.outcome.same_channel(&helper.outcome);
+        self.helpers().retain(|(other, _), running| other != slot || !same(running));
     }
 
     pub(super) fn stuck(&self) -> Vec<Stuck> {
         let running = |helper: &Helper| {
             helper.process.abandoned.load(Ordering::Relaxed) && helper.outcome.borrow().is_none()
         };
-        let slots = self.slots();
-        let helpers = slots.iter().filter(|(_, helper)| running(helper));
+        let all = self.helpers();
+        let helpers = all.iter().filter(|(_, helper)| running(helper));
         helpers
-            .map(|(slot, helper)| Stuck {
+            .map(|((slot, _), helper)| Stuck {
                 slot: slot.clone(),
                 operation: helper.name().to_owned(),
                 pid: helper.process.pid(),
                 uninterruptible: helper.process.is_uninterruptible(),
             })
             .collect()
+    }
+}
+
+fn parse_key(file: &str) -> Option<Key> {
+    let name = file.strip_suffix(".request")?;
+    match name.strip_suffix(DISCONNECT) {
+        Some(slot) => Some((Slot::parse(slot).ok()?, Lane::Disconnect)),
+        None => Some((Slot::parse(name).ok()?, Lane::Ordinary)),
     }
 }
 
