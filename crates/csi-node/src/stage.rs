@@ -159,6 +159,8 @@ async fn finish<H: Host>(
         filesystem::mount(node, volume, request, *fs, &attached, scanned).await?;
     }
     node.records.save(&record(request, Phase::Staged, Some(attached.device.number())))?;
+    // A read that was begun for an earlier attachment is of no more use.
+    node.scans.forget(volume.slot);
     Ok(())
 }
 

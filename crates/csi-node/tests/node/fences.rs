@@ -38,6 +38,20 @@ async fn a_fenced_raw_device_can_be_unpublished_without_its_path() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unmount_that_hangs_already_is_freed_by_the_fence() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await;
+    bench.unpublish(&vol, "p").await.unwrap();
+    // Not noticed yet, so the unstage begins and hangs.
+    bench.kernel.cut_link();
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::DeadlineExceeded);
+    bench.node.declare_fenced(&vol.slot()).await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    bench.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_word_for_one_attachment_is_none_for_the_next() {
     let old = Vol::ext4("a");
     let bench = lost(&old).await;

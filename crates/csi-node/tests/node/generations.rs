@@ -34,6 +34,21 @@ async fn a_superseded_generation_is_settled_before_the_new_one_is_connected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hangs_in_a_superseded_path_is_freed_by_settling_it() {
+    let old = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &old).await;
+    bench.unpublish(&old, "p").await.unwrap();
+    let new = old.generation(2);
+    bench.kernel.cut_link();
+    assert_eq!(bench.unstage(&old).await.unwrap_err().code(), Code::DeadlineExceeded);
+    hand_over(&bench, &old, &new);
+    bench.kernel.mend_link();
+    bench.stage(&new).await.unwrap();
+    bench.unstage(&new).await.unwrap();
+    bench.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_on_an_older_generation_is_named_and_keeps_its_volume() {
     for old in [Vol::ext4("a"), Vol::block("a")] {
         let bench = Bench::in_use(KernelVersion::V6_1, &old).await;
