@@ -53,7 +53,7 @@ impl Node {
     /// Where it does not say that it serves.
     pub fn start_driver(&self) -> Result<()> {
         self.guest.sh(
-            "mkdir -p /var/lib/kubelet && { mountpoint -q /var/lib/kubelet || mount -t ext4 /dev/vda /var/lib/kubelet; } \
+            "mkdir -p /var/lib/kubelet && { grep -q ' /var/lib/kubelet ' /proc/mounts || mount -t ext4 /dev/vda /var/lib/kubelet; } \
              && mkdir -p /var/lib/kubelet/plugins/rds.csi.srvlab.io",
         )?;
         let name = self.guest.name();

@@ -23,14 +23,14 @@ fn a_device_that_is_smaller_or_foreign_or_refuses_the_host_is_not_used(kernel: K
         node.csi.stage(&made, context, &Node::staging(&made)).unwrap_err()
     };
 
+    let refused = stage(a, &foreign);
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "another volume's NQN: {refused}");
+
     let mut smaller = attached.clone();
     smaller.context.insert("size_bytes".into(), (128 * MIB).to_string());
     let refused = stage(a, &smaller);
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
     assert!(refused.message().contains(&(64 * MIB).to_string()), "it names the size: {refused}");
-
-    let refused = stage(a, &foreign);
-    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "another volume's NQN: {refused}");
 
     let refused = stage(b, &attached_by_b(&attached));
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");

@@ -26,8 +26,7 @@ const CALLS: [&str; 4] =
 /// Measures at 0 and 20 ms of device time, with connections kept and closed per answer.
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     for (latency, keep_alive) in [("0ms", "kept"), ("20ms", "kept"), ("20ms", "closed")] {
-        let assumption =
-            format!("keep-alive={}", if keep_alive == "kept" { "kept" } else { "closed" });
+        let assumption = format!("keep-alive={}", if keep_alive == "kept" { "kept" } else { "closed" });
         let device = Device::start(&["--latency", latency, "--assume", &assumption])?;
         let (controller, mut raw) = (device.controller()?, device.raw()?);
         let mut pairs: [Vec<(Duration, Duration)>; 4] = Default::default();
