@@ -7,10 +7,26 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use microvm::{Kernel, MIB};
 use scenarios::{Options, System};
+use serde_json::Value;
 
 /// csi-sanity takes half a minute on bare metal; its guest is emulated, and volumes that were used settle
 /// for seconds before they are attached again.
 const WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// Where csi-sanity writes what became of each spec.
+const REPORT: &str = "/tmp/report.json";
+/// Words of the specs whose capability is not there, so not advertised: requirements R30, B2, B5 and B7 are to come;
+/// read-only attachments and a limit that the controller enforces are not asked for.
+const TO_COME: &[&str] = &[
+    "napshot",
+    "Cloning",
+    "odify",
+    "GroupController",
+    "VolumeHealth",
+    "StorageHealth",
+    "readonly field",
+    "attachlimit",
+];
 
 fn main() -> Result<ExitCode> {
     let program = PathBuf::from(
@@ -27,15 +43,34 @@ fn main() -> Result<ExitCode> {
         let output = node.guest.command(&line(&controller, node.socket(), access)).deadline(WITHIN).run()?;
         print!("{}{}", output.stdout_text(), output.stderr_text());
         green &= output.success();
+        let unexpected = unexpected_skips(&node.guest.read_file(REPORT)?)?;
+        for skip in &unexpected {
+            println!("skipped, and not for a capability that is yet to come: {skip}");
+        }
+        green &= unexpected.is_empty();
     }
     Ok(if green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The specs that were skipped though what they are of is there.
+fn unexpected_skips(report: &[u8]) -> Result<Vec<String>> {
+    let suites: Vec<Value> = serde_json::from_slice(report).context("csi-sanity's report")?;
+    let specs = suites.iter().filter_map(|suite| suite["SpecReports"].as_array()).flatten();
+    let skipped = specs.filter(|spec| spec["State"] == "skipped").map(|spec| {
+        let parents =
+            spec["ContainerHierarchyTexts"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let name = parents.chain(spec["LeafNodeText"].as_str()).collect::<Vec<_>>().join(" > ");
+        format!("{name}: {}", spec["Failure"]["Message"].as_str().unwrap_or_default())
+    });
+    let to_come = |skip: &String| TO_COME.iter().any(|capability| skip.contains(capability));
+    Ok(skipped.filter(|skip| !to_come(skip)).collect())
 }
 
 fn line(controller: &str, node: &str, access: &str) -> String {
     format!(
         "csi-sanity --csi.endpoint {node} --csi.controllerendpoint {controller} --csi.testvolumeaccesstype {access} \
          --csi.testvolumesize {size} --csi.testvolumeexpandsize {expanded} --csi.stagingdir /tmp/staging \
-         --csi.mountdir /tmp/mount --ginkgo.no-color",
+         --csi.mountdir /tmp/mount --ginkgo.no-color --ginkgo.json-report {REPORT}",
         size = 64 * MIB,
         expanded = 96 * MIB,
     )
