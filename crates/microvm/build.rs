@@ -1,5 +1,9 @@
 //! Builds the guest's agent, a program of its own, and leaves it where `include_bytes!` finds it: a test
 //! binary of any crate then carries it, whatever that crate was built for.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script is started with its configuration in the environment"
+)]
 
 use std::env;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 //!
 //! Each command sets up what it needs by itself (Debian packages, Go tools, kernels for guests)
 //! and says so while it does.
+#![expect(clippy::disallowed_methods, reason = "test support: it starts programs and reads its environment")]
 
 mod binaries;
 mod machine;

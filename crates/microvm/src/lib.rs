@@ -34,6 +34,10 @@
 //! In a guest: `/dev/vda`, `/dev/vdb`, … are its disks; `data` and `management` its links; configfs, sysfs and
 //! devtmpfs are mounted, NVMe/TCP host and target and loop are loaded, xfs, btrfs and device mapper come when
 //! asked for. No time zone, no name service but `/etc/hosts`, no way to the host or the internet.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "test support: it starts guests, keeps folders of its own, and reads its environment"
+)]
 
 mod error;
 mod guest;

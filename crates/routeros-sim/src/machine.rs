@@ -59,6 +59,7 @@ impl Facts for Present<'_> {
 }
 
 impl Machine {
+    #[expect(clippy::disallowed_methods, reason = "the device's wall clock is what is simulated")]
     pub(crate) fn new(
         device: Device,
         assumptions: Assumptions,

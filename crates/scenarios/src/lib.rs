@@ -3,6 +3,10 @@
 //!
 //! [`System`] boots them; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
 //! The demo, the benchmark, csi-sanity's run and the tests in guests are made of these.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "test support: it starts the programs under test and waits for them"
+)]
 
 mod binaries;
 mod controller;

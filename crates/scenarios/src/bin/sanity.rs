@@ -1,4 +1,8 @@
 //! csi-sanity, in a guest where the node half has a real kernel: once with a file system, once with block.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "test support: it starts the programs under test and waits for them"
+)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -47,12 +47,12 @@ async fn a_block_volume_survives_a_crash_after_every_side_effect_of_every_call()
 async fn crash_everywhere(shape: &Shape) {
     let mut crashes = 0;
     for version in [KernelVersion::V6_1, KernelVersion::V6_12] {
-        for at in 0..LIFE.len() {
+        for (at, step) in LIFE.iter().enumerate() {
             let mut effects = 1;
             while live(shape, version, Some((at, effects))).await {
                 effects += 1;
                 crashes += 1;
-                assert!(effects < MOST_EFFECTS, "{:?} has side effects without end", LIFE[at]);
+                assert!(effects < MOST_EFFECTS, "{step:?} has side effects without end");
             }
         }
     }

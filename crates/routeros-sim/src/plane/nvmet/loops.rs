@@ -34,6 +34,7 @@ pub trait LoopDevices: Send + Sync + 'static {
 pub struct Losetup;
 
 impl Losetup {
+    #[expect(clippy::disallowed_methods, reason = "losetup: the simulator has no helpers")]
     fn run(arguments: &[&str], file: Option<&Path>) -> io::Result<String> {
         let mut command = Command::new("losetup");
         command.args(arguments).args(file);

@@ -1,7 +1,7 @@
 //! A device and a controller for the measurements that need no kernel: both processes of this machine.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -20,6 +20,7 @@ const PASSWORD: &str = "a-password-of-tests";
 pub(crate) struct Device {
     process: Child,
     address: SocketAddr,
+    control: SocketAddr,
     certificate: PathBuf,
     folder: TempDir,
 }
@@ -48,13 +49,25 @@ impl Device {
         BufReader::new(process.stdout.take().context("a piped stream")?).read_line(&mut line)?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("rds-sim said {line:?}"))?;
         let text = |key: &str| ready[key].as_str().with_context(|| format!("rds-sim told no {key}"));
-        let (address, certificate) = (text("https")?.parse()?, text("certificate")?.into());
-        Ok(Self { process, address, certificate, folder })
+        let (address, control) = (text("https")?.parse()?, text("control")?.parse()?);
+        let certificate = text("certificate")?.into();
+        Ok(Self { process, address, control, certificate, folder })
     }
 
     /// A raw client.
     pub(crate) fn raw(&self) -> Result<Raw> {
         Raw::new(&format!("localhost:{}", self.address.port()), &self.certificate, USER, PASSWORD)
+    }
+
+    /// How many requests the device has had.
+    pub(crate) fn requests(&self) -> Result<u64> {
+        let mut stream = TcpStream::connect(self.control)?;
+        stream.write_all(b"GET /requests HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
+        let answer: Value = serde_json::from_str(body).with_context(|| body.to_owned())?;
+        answer["count"].as_u64().with_context(|| format!("no count in {answer}"))
     }
 
     /// A driver.

@@ -1,4 +1,8 @@
 //! Speed as ratios in one run: the driver against the least that anyone could do.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "test support: it starts the programs under test and waits for them"
+)]
 
 mod calls;
 mod device;
