@@ -17,6 +17,7 @@ impl<T: Transport> Controller<T> {
         deadline: Instant,
     ) -> Result<Volume, Error> {
         let slot = &volume.slot;
+        let sending = self.writes.sending();
         match self.client.until(deadline).set_disk(&volume.row.id, slot.as_str(), change).await {
             Ok(row) => {
                 let comment = row.comment.as_deref().unwrap_or_default();
@@ -28,7 +29,7 @@ impl<T: Transport> Controller<T> {
             }
             Err(error) => {
                 if error.outcome() == Outcome::Unknown {
-                    self.writes.doubt(slot, Sent::Set(change.clone()));
+                    self.writes.doubt(slot, sending, Sent::Set(change.clone()));
                 }
                 Err(error)
             }

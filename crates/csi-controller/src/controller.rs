@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use volume::Slot;
 
+use crate::connection::ConnectionMetrics;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
 use crate::settle::Settle;
@@ -23,6 +24,7 @@ pub struct Controller<T> {
     pub(crate) config: Config,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
+    pub(crate) connection: ConnectionMetrics,
     pub(crate) in_flight: InFlight,
     pub(crate) pools: Pools,
     pub(crate) settle: Settle,
@@ -46,6 +48,7 @@ impl<T: Transport> Controller<T> {
         config.check()?;
         Ok(Self {
             metrics: Metrics::register(registry),
+            connection: ConnectionMetrics::register(registry),
             in_flight: InFlight::default(),
             pools: Pools::default(),
             settle: Settle::new(config.fence_settle, config.device.unexport),

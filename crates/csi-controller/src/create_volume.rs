@@ -66,6 +66,7 @@ impl<T: Transport> Controller<T> {
         let reservation = self.reserve(wanted.base.pool(), &wanted.slot, wanted.size, deadline).await?;
         self.require_no_file(wanted, deadline).await?;
         let disk = self.new_disk(wanted)?;
+        let sending = self.writes.sending();
         match self.client.until(deadline).add_disk(&disk).await {
             Ok(row) => {
                 reservation.keep();
@@ -76,7 +77,7 @@ impl<T: Transport> Controller<T> {
                     Outcome::NotApplied => {}
                     Outcome::Unknown => {
                         reservation.keep_in_doubt();
-                        self.writes.doubt(&wanted.slot, Sent::Add);
+                        self.writes.doubt(&wanted.slot, sending, Sent::Add);
                     }
                     Outcome::Applied => {
                         reservation.keep();

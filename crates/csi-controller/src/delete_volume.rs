@@ -69,9 +69,10 @@ impl<T: Transport> Controller<T> {
 
     async fn remove_row(&self, volume: &Volume, deadline: Instant) -> Result<(), Status> {
         let slot = &volume.slot;
+        let sending = self.writes.sending();
         self.client.until(deadline).remove_disk(&volume.row.id).await.map_err(|error| {
             if error.outcome() == Outcome::Unknown {
-                self.writes.doubt(slot, Sent::Remove);
+                self.writes.doubt(slot, sending, Sent::Remove);
             }
             device_error::status(&format!("removing volume {slot}"), &error)
         })

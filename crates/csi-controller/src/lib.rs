@@ -11,6 +11,7 @@ mod apply;
 mod capabilities;
 mod capability;
 mod config;
+mod connection;
 mod controller;
 mod controller_publish;
 mod controller_unpublish;

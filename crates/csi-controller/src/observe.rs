@@ -47,10 +47,10 @@ pub(crate) enum NotOurs {
 impl<T: Transport> Controller<T> {
     /// Reads what is in a slot: one request.
     pub(crate) async fn find(&self, slot: &Slot, deadline: Instant) -> Result<Found, Status> {
-        let asked = Instant::now();
+        let sending = self.writes.sending();
         let read = self.client.until(deadline).disk_by_slot(slot.as_str()).await;
         let row = read.map_err(|error| device_error::status(&format!("reading volume {slot}"), &error))?;
-        self.writes.was_read(slot, row.as_ref(), asked);
+        self.writes.was_read(slot, row.as_ref(), sending);
         Ok(classify(slot, row, self.config.cluster_id.hash()))
     }
 

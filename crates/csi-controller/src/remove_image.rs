@@ -35,10 +35,11 @@ impl<T: Transport> Controller<T> {
                 user.slot
             )));
         }
+        let sending = self.writes.sending();
         client.remove_file(&file.id).await.map_err(|error| {
             if error.outcome() == Outcome::Unknown {
                 // Ids of files may be those of their paths: a late removal must not meet the next volume's image.
-                self.writes.doubt(slot, Sent::RemoveImage);
+                self.writes.doubt(slot, sending, Sent::RemoveImage);
             }
             failed(error)
         })

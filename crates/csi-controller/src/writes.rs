@@ -39,9 +39,16 @@ pub(crate) struct Writes {
 /// The name of the device user as it is now.
 pub(crate) type User = Box<dyn Fn() -> String + Send + Sync>;
 
+/// When a request was sent, and as which device user.
+pub(crate) struct Sending {
+    at: Instant,
+    user: String,
+}
+
 struct Doubt {
     since: Instant,
-    user: String,
+    /// `None` where the name changed while the request was under way.
+    user: Option<String>,
     sent: Sent,
 }
 
@@ -57,20 +64,32 @@ impl Writes {
         self.user = user;
     }
 
-    /// A write has failed with an unknown outcome just now.
-    pub(crate) fn doubt(&self, slot: &Slot, sent: Sent) {
-        let doubt = Doubt { since: Instant::now(), user: (self.user)(), sent };
-        lock(&self.rows).insert(slot.clone(), doubt);
+    /// A request is being sent.
+    pub(crate) fn sending(&self) -> Sending {
+        Sending { at: Instant::now(), user: (self.user)() }
     }
 
-    /// A row was read, by a request that was sent at `asked`.
-    pub(crate) fn was_read(&self, slot: &Slot, row: Option<&DiskRow>, asked: Instant) {
+    /// A write has failed with an unknown outcome just now.
+    pub(crate) fn doubt(&self, slot: &Slot, sending: Sending, sent: Sent) {
+        let user = self.only_user(sending.user);
+        lock(&self.rows).insert(slot.clone(), Doubt { since: Instant::now(), user, sent });
+    }
+
+    /// A row was read just now.
+    pub(crate) fn was_read(&self, slot: &Slot, row: Option<&DiskRow>, sending: Sending) {
+        let Sending { at: asked, user } = sending;
         let mut rows = lock(&self.rows);
         let Some(doubt) = rows.get(slot) else { return };
-        let is_barrier = self.order == Order::Fifo && asked >= doubt.since && (self.user)() == doubt.user;
+        let same_user = doubt.user.is_some() && self.only_user(user) == doubt.user;
+        let is_barrier = self.order == Order::Fifo && asked >= doubt.since && same_user;
         if is_barrier || doubt.sent.is_seen_in(row) || doubt.since + REQUEST_CAP <= asked {
             rows.remove(slot);
         }
+    }
+
+    /// The user of a request that has ended; `None` if the name changed meanwhile, so that it may be either.
+    fn only_user(&self, before: String) -> Option<String> {
+        (before == (self.user)()).then_some(before)
     }
 
     /// Until when no write may go to the row; `None` if one may go now, provided that it was read just before.
@@ -143,9 +162,9 @@ mod tests {
         assert!(writes.doubtful_until(&slot()).is_some(), "a predecessor may have sent something");
         tokio::time::advance(REQUEST_CAP).await;
         assert_eq!(writes.doubtful_until(&slot()), None);
-        writes.doubt(&slot(), Sent::Add);
+        writes.doubt(&slot(), writes.sending(), Sent::Add);
         tokio::time::advance(Duration::from_secs(59)).await;
-        writes.was_read(&slot(), None, Instant::now());
+        writes.was_read(&slot(), None, writes.sending());
         assert_eq!(writes.doubtful_until(&slot()), Some(Instant::now() + Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(writes.doubtful_until(&slot()), None);
@@ -154,21 +173,42 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_requests_keep_their_order_a_read_is_the_barrier() {
         let writes = Writes::new(Order::Fifo);
-        let asked_before = Instant::now();
+        let asked_before = writes.sending();
         tokio::time::advance(Duration::from_secs(1)).await;
-        writes.doubt(&slot(), Sent::Add);
+        writes.doubt(&slot(), writes.sending(), Sent::Add);
         writes.was_read(&slot(), None, asked_before);
         assert!(writes.doubtful_until(&slot()).is_some(), "it was asked before the write ended");
-        writes.was_read(&slot(), None, Instant::now());
+        writes.was_read(&slot(), None, writes.sending());
         assert_eq!(writes.doubtful_until(&slot()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_name_that_changes_before_or_while_a_request_runs_makes_no_barrier() {
+        let name = std::sync::Arc::new(Mutex::new("a"));
+        let change = |new: &'static str| *name.lock().unwrap() = new;
+        for (written, read) in [(["a", "a"], ["b", "b"]), (["a", "b"], ["b", "b"]), (["a", "a"], ["a", "b"])]
+        {
+            let mut writes = Writes::new(Order::Fifo);
+            let shown = name.clone();
+            writes.set_user(Box::new(move || shown.lock().unwrap().to_owned()));
+            change(written[0]);
+            let sending = writes.sending();
+            change(written[1]);
+            writes.doubt(&slot(), sending, Sent::Add);
+            change(read[0]);
+            let sending = writes.sending();
+            change(read[1]);
+            writes.was_read(&slot(), None, sending);
+            assert!(writes.doubtful_until(&slot()).is_some(), "{written:?} {read:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_seen_to_have_landed_is_in_doubt_no_more() {
         let writes = Writes::new(Order::Unknown);
         tokio::time::advance(REQUEST_CAP).await;
-        writes.doubt(&slot(), Sent::Remove);
-        writes.was_read(&slot(), None, Instant::now());
+        writes.doubt(&slot(), writes.sending(), Sent::Remove);
+        writes.was_read(&slot(), None, writes.sending());
         assert_eq!(writes.doubtful_until(&slot()), None);
     }
 

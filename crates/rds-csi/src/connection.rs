@@ -1,48 +1,47 @@
-//! The management connection as people and alerts see it: a log line and figures at each turn
-//! (R24), followed from the readiness that the controller keeps.
-
-mod metrics;
+//! The management connection as people and alerts see it (R24): its state, and a log line when it is there, both
+//! from the readiness that the controller keeps. What is lost, the controller says itself, with its reason.
 
 use csi_server::{Readiness, ReadyState};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::time::Instant;
-
-use metrics::ConnectionMetrics;
 
 /// Follows one device's connection.
 pub(crate) struct ConnectionFollower {
     address: String,
-    metrics: ConnectionMetrics,
+    /// 1 connected, 0 lost; absent until the first look has ended.
+    state: Family<ByAddress, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAddress {
+    address: String,
 }
 
 impl ConnectionFollower {
-    /// Shows the figures of the device at `address` in `registry`; none of them is known yet.
+    /// Shows the state of the device at `address` in `registry`; it is not known yet.
     pub(crate) fn new(address: &str, registry: &mut Registry) -> Self {
-        Self { address: address.to_owned(), metrics: ConnectionMetrics::register(address, registry) }
+        let state = Family::default();
+        registry.register(
+            "rds_csi_rds_connection_state",
+            "1 while the device answers and can serve volumes, else 0",
+            Family::clone(&state),
+        );
+        Self { address: address.to_owned(), state }
     }
 
     /// Follows `readiness` from now on; ends only with it.
-    ///
-    /// ```text
-    /// (start) ──► lost ──► connected ──► lost ──► …   outage: from (start) or lost to connected
-    /// ```
     pub(crate) async fn follow(self, readiness: Readiness) {
+        let Self { address, state } = self;
+        let label = ByAddress { address: address.clone() };
         let mut states = readiness.subscribe();
-        let mut out_since = Some(Instant::now());
         while states.changed().await.is_ok() {
             let ready = *states.borrow_and_update() == ReadyState::Ready;
-            match (ready, out_since) {
-                (true, Some(since)) => {
-                    tracing::info!(address = self.address, "the device answers and fits");
-                    self.metrics.connected(since.elapsed());
-                    out_since = None;
-                }
-                (true, None) => {}
-                (false, since) => {
-                    self.metrics.lost();
-                    out_since = since.or_else(|| Some(Instant::now()));
-                }
+            if ready {
+                tracing::info!(address, "the device answers and fits");
             }
+            state.get_or_create(&label).set(ready.into());
         }
     }
 }

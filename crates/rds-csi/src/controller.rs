@@ -61,8 +61,12 @@ async fn serve(
     let mut registry = Registry::default();
     let readiness = Readiness::not_ready("the device was not reached yet");
     let connection = ConnectionFollower::new(&address, &mut registry);
-    let controller = Controller::new(client.clone(), config, &mut registry, readiness.clone());
-    let controller = Arc::new(controller.map_err(|error| Failure::Setup(error.into()))?);
+    let credentials = Arc::clone(client.transport().credentials());
+    // Where the name cannot be read, no request can be sent either, and that one says why.
+    let user = move || credentials.user().unwrap_or_default();
+    let controller = Controller::new(client, config, &mut registry, readiness.clone());
+    let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
+    let controller = Arc::new(controller);
     let service = ControllerServer::from_arc(Arc::clone(&controller));
     let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
         .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES));
@@ -70,8 +74,6 @@ async fn serve(
 
     tokio::spawn(connection.follow(readiness.clone()));
     let watched = stop.child_token();
-    // Where the name cannot be read, no request can be sent either, and that one says why.
-    let user = move || client.transport().credentials().user().unwrap_or_default();
     tokio::spawn(async move { controller.watch(user, poll_interval, watched).await });
     plugin.serve(Face { routes, readiness, before_scrape: None }, stop).await
 }

@@ -43,9 +43,10 @@ impl<T: Transport> Controller<T> {
             if !is_this {
                 return Err(Status::unavailable(format!("disk {slot} lies in another file than {path}")));
             }
+            let sending = self.writes.sending();
             client.remove_disk(&row.id).await.map_err(|error| {
                 if error.outcome() == Outcome::Unknown {
-                    self.writes.doubt(slot, Sent::Remove);
+                    self.writes.doubt(slot, sending, Sent::Remove);
                 }
                 failed(error)
             })?;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use csi_server::ReadyState;
-use tokio_util::sync::CancellationToken;
-
 use routeros_sim::device::RosePackage;
+use routeros_sim::{Action, Fault, When};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Device, Driver, config, start};
 
@@ -36,6 +37,76 @@ async fn a_device_that_goes_and_comes_back_is_not_ready_and_ready_again() {
         becomes(&driver, |state| !is_ready(state)).await;
         driver.handle.power_on(Duration::ZERO).await.unwrap();
         becomes(&driver, is_ready).await;
+    })
+    .await;
+}
+
+/// The value of a metric; 0 where it is not there yet.
+fn metric(driver: &Driver, name: &str) -> f64 {
+    let metrics = driver.metrics();
+    let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    found.map_or(0.0, |value| value.parse().unwrap())
+}
+
+const FAILURES: &str = "rds_csi_rds_reconnect_total{status=\"failure\"}";
+const SUCCESSES: &str = "rds_csi_rds_reconnect_total{status=\"success\"}";
+
+#[tokio::test(start_paused = true)]
+async fn every_try_is_counted_and_they_grow_rare_but_never_end() {
+    let (_device, driver) = start().await;
+    watching(&driver, async {
+        becomes(&driver, is_ready).await;
+        assert_eq!((metric(&driver, SUCCESSES), metric(&driver, FAILURES)), (1.0, 0.0));
+        driver.handle.power_off(false).await.unwrap();
+        becomes(&driver, |state| !is_ready(state)).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let first = metric(&driver, FAILURES);
+        assert!((20.0..=50.0).contains(&first), "{first} in 10 minutes: 0.5 s at first, 15 to 30 s at last");
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        let day = metric(&driver, FAILURES) - first;
+        assert!((2_800.0..=5_800.0).contains(&day), "{day} in a day");
+        driver.handle.power_on(Duration::ZERO).await.unwrap();
+        becomes(&driver, is_ready).await;
+    })
+    .await;
+    assert_eq!(metric(&driver, SUCCESSES), 2.0);
+    assert_eq!(metric(&driver, "rds_csi_rds_reconnect_duration_seconds_count"), 2.0);
+    let outage = metric(&driver, "rds_csi_rds_reconnect_duration_seconds_sum");
+    assert!((87_000.0..87_100.0).contains(&outage), "{outage} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_falls_silent_is_noticed_within_the_interval_and_the_read_timeout() {
+    let (_device, driver) = start().await;
+    watching(&driver, async {
+        becomes(&driver, is_ready).await;
+        let silent = Instant::now();
+        driver.handle.faults().inject(Fault::always(Action::Hold { when: When::Before }));
+        becomes(&driver, |state| !is_ready(state)).await;
+        assert!(silent.elapsed() <= Duration::from_secs(60 + 30) + Duration::from_millis(100));
+        driver.handle.faults().release(None);
+        becomes(&driver, is_ready).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_tells_the_whole_chain_of_causes_and_is_news_once() {
+    let (_device, driver) = start().await;
+    watching(&driver, async {
+        becomes(&driver, is_ready).await;
+        driver.handle.power_off(false).await.unwrap();
+        // What was read when it broke is one reason, what every try after it meets the next.
+        let mut changes = driver.readiness.subscribe();
+        while metric(&driver, FAILURES) < 2.0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let ReadyState::NotReady(reason) = changes.borrow_and_update().clone() else { panic!("ready") };
+        assert!(reason.contains(": "), "{reason}");
+        let tries = metric(&driver, FAILURES);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(metric(&driver, FAILURES) > tries + 10.0);
+        assert!(!changes.has_changed().unwrap(), "{:?}", changes.borrow_and_update());
     })
     .await;
 }

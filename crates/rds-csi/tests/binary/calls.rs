@@ -1,14 +1,18 @@
 //! Calls of the Controller and Node services, as far as they are the binary's own matter.
 
+use std::time::Duration;
+
 use csi_grpc::v1::controller_client::ControllerClient;
 use csi_grpc::v1::node_client::NodeClient;
 use csi_grpc::v1::volume_capability::access_mode::Mode;
 use csi_grpc::v1::volume_capability::{AccessMode, AccessType, MountVolume};
 use csi_grpc::v1::{CapacityRange, CreateVolumeRequest, NodeGetInfoRequest, VolumeCapability};
+use routeros_sim::UserConfig;
 use routeros_sim::fault::{Action, Fault, When};
+use tonic::{Code, Request};
 
-use crate::device::fit_device;
-use crate::process::Setup;
+use crate::device::{POLICIES, config, device, fit_device};
+use crate::process::{PASSWORD, Setup};
 
 /// A volume of 1 GiB with a file system, and a secret that no log may show.
 pub(crate) fn volume(name: &str) -> CreateVolumeRequest {
@@ -86,4 +90,33 @@ async fn a_node_answers_by_its_name_and_its_figures_are_taken_at_the_scrape() {
 async fn a_helper_that_nobody_asked_for_ends_at_once() {
     let (code, stderr) = Setup::bare("helper").fails().await;
     assert!(code == 2 && stderr.contains("started by the driver only"), "{code} {stderr}");
+}
+
+#[tokio::test]
+async fn a_user_name_that_changed_makes_the_order_of_requests_unknown() {
+    let other = UserConfig { name: "other".into(), password: PASSWORD.into(), policies: POLICIES.into() };
+    let mut both = config(POLICIES);
+    both.users.push(other);
+    let (simulator, setup) = device(both).await;
+    let setup = setup.with("--device", "order=fifo");
+    let mut running = setup.start().await;
+    running.logged("the device answers and fits").await;
+    let mut client = ControllerClient::new(setup.connect().await);
+    // The first request is cut off before it takes effect: nothing shows it, and it may still come.
+    let handle = simulator.handle();
+    let lost =
+        handle.faults().inject(Fault::once(Action::Hold { when: When::Before }).on("PUT", "/rest/disk"));
+    let mut create = async || {
+        let mut request = Request::new(volume("pvc-1"));
+        request.set_timeout(Duration::from_secs(2));
+        client.create_volume(request).await
+    };
+    assert!(create().await.is_err());
+    assert_eq!(handle.faults().met(lost), 1);
+    setup.file("user", "other");
+    let mut refused = create().await.unwrap_err();
+    while refused.code() == Code::Aborted {
+        refused = create().await.unwrap_err();
+    }
+    assert!(refused.message().contains("may still take effect"), "{refused:?}");
 }

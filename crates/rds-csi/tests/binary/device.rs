@@ -13,9 +13,9 @@ use crate::process::{PASSWORD, Setup, USER};
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// What RouterOS lets a user of this driver do.
-const POLICIES: &str = "read,write,test,api,rest-api";
+pub(crate) const POLICIES: &str = "read,write,test,api,rest-api";
 
-fn config(policies: &str) -> Config {
+pub(crate) fn config(policies: &str) -> Config {
     let user = UserConfig { name: USER.into(), password: PASSWORD.into(), policies: policies.into() };
     Config { users: vec![user], directories: vec!["raid10/csi".into()], ..Config::default() }
 }

@@ -10,7 +10,7 @@ async fn a_controller_whose_device_is_down_starts_stays_up_and_says_so() {
     let setup = Setup::controller(NO_DEVICE);
     let mut running = setup.start().await;
     let why = running.logged("the device cannot be served").await;
-    assert!(why.contains("cannot be reached"), "{why}");
+    assert!(why.contains("cannot be reached") && why.contains("Connection refused"), "{why}");
 
     let mut client = IdentityClient::new(setup.connect().await);
     let probe = client.probe(ProbeRequest {}).await.unwrap().into_inner();
@@ -19,9 +19,16 @@ async fn a_controller_whose_device_is_down_starts_stays_up_and_says_so() {
     let (status, body) = running.get("/readyz").await;
     assert!(status.contains(" 200 ") && body.contains("volumes cannot be served"), "{status} {body}");
     assert!(running.get("/livez").await.0.contains(" 200 "));
-    let (_, metrics) = running.get("/metrics").await;
+    let third = "rds_csi_rds_reconnect_total{status=\"failure\"} 3\n";
+    let mut metrics = String::new();
+    while !metrics.contains(third) {
+        metrics = running.get("/metrics").await.1;
+    }
     let state = format!("rds_csi_rds_connection_state{{address=\"{NO_DEVICE}\"}} 0\n");
     assert!(metrics.contains(&state), "{metrics}");
+    running.terminate();
+    assert!(running.ended().await.success());
+    assert_eq!(running.log.matches("the device cannot be served").count(), 1, "{}", running.log);
 }
 
 #[tokio::test]
