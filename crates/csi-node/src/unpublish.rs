@@ -10,7 +10,7 @@ use crate::Node;
 use crate::error::Result;
 use crate::request;
 use crate::seen::Seen;
-use crate::{attached, foreign, mounted};
+use crate::{foreign, mounted};
 
 /// Serves the RPC.
 pub(crate) async fn unpublish<H: Host>(
@@ -51,25 +51,13 @@ async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Resul
     Ok(())
 }
 
-/// Flushes and closes a block device's descriptor. The loss that a failed flush tells is said; newer
-/// kernels tell it once, so the second attempt may close. Older ones tell it for ever: once no
-/// controller is left nothing can be written any more, and the pod is not held up (node.md rule 6).
+/// Flushes and closes a block device's descriptor. The loss that a failed flush tells is said; a device that is
+/// gone is closed by then, and newer kernels tell the loss of any other once, so the second attempt may close.
 async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> Result<()> {
     let Err(error) = node.host.release(volume, target).await else { return Ok(()) };
     if !matches!(error.kind, ErrorKind::Refused(_)) {
         return Err(error.into());
     }
     node.say_loss(volume.slot, "", &format!("flushing at unpublish failed: {error}"));
-    let Err(error) = node.host.release(volume, target).await else { return Ok(()) };
-    if !matches!(error.kind, ErrorKind::Refused(_)) || is_connected(node, volume).await? {
-        return Err(error.into());
-    }
-    tracing::warn!(target = %target.display(), %error, "the helper that held the lost device stays");
-    Ok(())
-}
-
-async fn is_connected<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<bool> {
-    let subsystems = node.host.subsystems().await?;
-    let shown = attached::of_slot(&subsystems, &node.config.nqn_prefix, volume.slot);
-    Ok(shown.iter().any(|subsystem| !subsystem.controllers.is_empty()))
+    Ok(node.host.release(volume, target).await?)
 }

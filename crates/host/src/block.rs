@@ -116,7 +116,8 @@ pub trait Block {
     /// Flushes and closes what [`Block::hold`] opened for the target. Nothing held is success.
     ///
     /// # Errors
-    /// A flush that failed: the descriptor is then still held.
+    /// A flush that failed. The descriptor is then still held, unless the device is gone: then what was not
+    /// written is lost, and nothing is held any more.
     fn release(
         &self,
         volume: Volume<'_>,

@@ -1,5 +1,6 @@
 //! The real kernel.
 
+mod burst;
 mod dispatch;
 mod hold;
 mod paths;

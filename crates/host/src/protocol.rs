@@ -1,7 +1,9 @@
-//! What is said between the driver and its helper processes: a request on stdin, an answer on stdout.
+//! What is said between the driver and its helper processes: a request on stdin, an answer in a file.
 //!
 //! Both are files. The request's open file carries the lock that tells whether the helper, or a tool that
 //! it started, still lives: whatever becomes of the driver, and in whatever PID namespace it comes back.
+//! Stdout is a socket that only says when: a byte from the helper is "answered", a byte from the driver "the
+//! next request is there", and its end is the end of the burst.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -25,9 +27,14 @@ pub(crate) struct Roots {
 pub(crate) struct Request {
     pub(crate) roots: Roots,
     pub(crate) op: Op,
+    /// Where the answer goes; a helper that holds a device answers on stdout.
+    pub(crate) answer: Option<PathBuf>,
     /// Where a helper that lives on is spoken to (hold).
     pub(crate) socket: Option<PathBuf>,
 }
+
+/// The byte that is sent for "answered" and for "next"; its value says nothing.
+pub(crate) const TURN: u8 = b'\n';
 
 /// The first line of an answer; so many bytes follow it.
 #[derive(Serialize, Deserialize)]

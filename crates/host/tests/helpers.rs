@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::linux::{Config, Linux};
 use host::{Block, Connection, Device, ErrorKind, Host, Nvme, Range, Volume};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use volume::{HostIdentity, Nqn, Slot, Tunables};
@@ -85,19 +85,101 @@ async fn a_hung_helper_is_abandoned_and_its_volume_waits_while_others_go_on() {
     assert_eq!(bench.linux.stuck(), []);
 }
 
+/// A runtime of its own for a driver that ends: its tasks and its sockets end with it.
+fn life() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn the_next_driver_finds_what_hangs_and_has_its_answer() {
+    let slot = Slot::parse("a").unwrap();
+    let (first, second) = (life(), life());
+    let bench = first.block_on(async {
+        let bench = Bench::new();
+        bench.linux.flush(within(&slot, SHORT), &fifo()).await.unwrap_err();
+        bench
+    });
+    let stuck = bench.linux.stuck();
+    first.shutdown_background();
+    second.block_on(async {
+        let next = linux(bench.root.path());
+        assert_eq!(next.stuck(), stuck);
+        assert_eq!(next.join(within(&slot, SHORT)).await.unwrap_err().kind, ErrorKind::Abandoned);
+        let device = fifo();
+        let (joined, ()) = tokio::join!(next.flush(within(&slot, LONG), &device), async { bench.let_go() });
+        // The helper's own answer: what it opened at last is no block device.
+        let joined = joined.unwrap_err();
+        assert_eq!(joined.kind, ErrorKind::Missing);
+        assert!(joined.message.contains("is now"), "{joined}");
+        assert_eq!(linux(bench.root.path()).stuck(), []);
+    });
+}
+
+/// The process that serves a burst, found as people would.
+fn serving(bench: &Bench) -> Vec<Pid> {
+    let requests = bench.root.path().join("run/helpers");
+    let all = std::fs::read_dir("/proc").unwrap();
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let reads = |pid: &i32| {
+        std::fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|stdin| stdin.starts_with(&requests))
+    };
+    pids.filter(reads).filter_map(Pid::from_raw).collect()
+}
+
 #[tokio::test]
-async fn the_next_driver_finds_what_hangs_and_has_its_answer() {
+async fn a_burst_of_operations_has_one_helper_that_ends_with_it() {
     let bench = Bench::new();
     let slot = Slot::parse("a").unwrap();
-    bench.linux.flush(within(&slot, SHORT), &fifo()).await.unwrap_err();
-    let next = linux(bench.root.path());
-    assert_eq!(next.stuck(), bench.linux.stuck());
-    assert_eq!(next.join(within(&slot, SHORT)).await.unwrap_err().kind, ErrorKind::Abandoned);
-    let device = fifo();
-    let (joined, ()) = tokio::join!(next.flush(within(&slot, LONG), &device), async { bench.let_go() });
-    // The helper's own answer: what it opened at last is no block device.
-    assert_eq!(joined.unwrap_err().kind, ErrorKind::Missing);
-    assert_eq!(linux(bench.root.path()).stuck(), []);
+    let missing = Device { name: "none".into(), ..fifo() };
+    let mut served = Vec::new();
+    for _ in 0..3 {
+        bench.linux.flush(within(&slot, LONG), &missing).await.unwrap_err();
+        served.extend(serving(&bench));
+        bench.linux.disconnect(within(&slot, LONG), "nqn.test:vol").await.unwrap();
+        served.extend(serving(&bench));
+    }
+    assert_eq!(served.len(), 6);
+    assert!(served.iter().all(|pid| *pid == served[0]), "{served:?}");
+    bench.linux.join(within(&slot, SHORT)).await.unwrap();
+    let exit = pidfd_open(served[0], PidfdFlags::empty()).unwrap();
+    let exit = tokio::io::unix::AsyncFd::new(exit).unwrap();
+    tokio::time::timeout(LONG, exit.readable()).await.unwrap().unwrap().retain_ready();
+    assert_eq!(std::fs::read_dir(bench.root.path().join("run/helpers")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_helper_that_waits_ends_with_its_driver_and_its_answer_is_nobodys() {
+    let slot = Slot::parse("a").unwrap();
+    let (first, second) = (life(), life());
+    let mut bench = first.block_on(async {
+        let bench = Bench::new();
+        let missing = Device { name: "none".into(), ..fifo() };
+        bench.linux.flush(within(&slot, LONG), &missing).await.unwrap_err();
+        bench
+    });
+    first.shutdown_background();
+    second.block_on(async {
+        bench.linux = linux(bench.root.path());
+        bench.linux.join(within(&slot, LONG)).await.unwrap();
+        assert!(serving(&bench).is_empty());
+        let abandoned = bench.linux.flush(within(&slot, SHORT), &fifo()).await.unwrap_err();
+        assert_eq!(abandoned.kind, ErrorKind::Abandoned, "asked anew: {abandoned}");
+        bench.let_go();
+        bench.linux.join(within(&slot, LONG)).await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn a_helper_that_was_killed_while_it_waited_is_replaced() {
+    let bench = Bench::new();
+    let slot = Slot::parse("a").unwrap();
+    for _ in 0..2 {
+        bench.linux.disconnect(within(&slot, LONG), "nqn.test:vol").await.unwrap();
+        let pid = serving(&bench)[0];
+        let exit = tokio::io::unix::AsyncFd::new(pidfd_open(pid, PidfdFlags::empty()).unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        exit.readable().await.unwrap().retain_ready();
+    }
 }
 
 #[tokio::test]

@@ -81,7 +81,16 @@ impl Kernel<'_> {
 
     pub(super) fn release(&mut self, target: &Path) -> Step {
         let Some(minor) = self.node.holds.get(target).copied() else { return Ok(Output::Done) };
-        self.write_back(minor)?;
+        let written = self.write_back(minor);
+        if !matches!(self.path(minor), PathState::Gone) {
+            written?;
+            return self.let_go(minor, target);
+        }
+        let output = self.let_go(minor, target)?;
+        written.map(|()| output)
+    }
+
+    fn let_go(&mut self, minor: u32, target: &Path) -> Step {
         self.node.holds.remove(target);
         self.free_head(minor);
         self.effect(format!("release {}", target.display()))?;

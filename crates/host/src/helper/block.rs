@@ -10,12 +10,10 @@ use rustix::io::Errno;
 
 use crate::op::Output;
 use crate::protocol::Roots;
-use crate::{Content, Device, Error, ErrorKind, Range, Result};
+use crate::{Device, Error, ErrorKind, Range, Result};
 
 /// What direct I/O needs on every device: the largest block size that is met (node.md K16).
-const ALIGNMENT: usize = 4096;
-/// How much a scan reads at once: large enough for a network, small enough for a node's memory.
-const PIECE: usize = 1 << 20;
+pub(super) const ALIGNMENT: usize = 4096;
 /// The most that one read answers.
 const MAX_READ: u64 = 8 << 20;
 
@@ -28,7 +26,7 @@ pub(super) struct Mode {
 
 /// Through the page cache, only to look.
 pub(super) const PLAIN: Mode = Mode { write: false, flags: OFlags::empty() };
-const DIRECT_READ: Mode = Mode { write: false, flags: OFlags::DIRECT };
+pub(super) const DIRECT_READ: Mode = Mode { write: false, flags: OFlags::DIRECT };
 const DIRECT_WRITE: Mode = Mode { write: true, flags: OFlags::DIRECT };
 const EXCLUSIVE: Mode = Mode { write: false, flags: OFlags::EXCL };
 
@@ -59,25 +57,25 @@ fn gone_is_missing(what: &str, path: &Path, error: &io::Error) -> Error {
 }
 
 /// Bytes at an address that direct I/O takes.
-struct Aligned {
+pub(super) struct Aligned {
     memory: Vec<u8>,
     begin: usize,
     length: usize,
 }
 
 impl Aligned {
-    fn new(length: usize) -> Self {
+    pub(super) fn new(length: usize) -> Self {
         let memory = vec![0; length + ALIGNMENT];
         let begin = memory.as_ptr().align_offset(ALIGNMENT);
         Self { memory, begin, length }
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
         &mut self.memory[self.begin..self.begin + self.length]
     }
 }
 
-fn check_aligned(offset: u64, length: u64) -> Result<()> {
+pub(super) fn check_aligned(offset: u64, length: u64) -> Result<()> {
     let unit = ALIGNMENT as u64;
     if offset.is_multiple_of(unit) && length.is_multiple_of(unit) && offset.checked_add(length).is_some() {
         return Ok(());
@@ -99,38 +97,6 @@ pub(super) fn read(roots: &Roots, device: &Device, range: Range) -> Result<Outpu
     let read = file.read_exact_at(buffer.bytes(), range.offset);
     read.map_err(|error| Error::io("read", &roots.device(device), &error))?;
     Ok(Output::Bytes(buffer.bytes().to_vec()))
-}
-
-pub(super) fn scan(roots: &Roots, device: &Device, ranges: &[Range]) -> Result<Output> {
-    let file = open(roots, device, DIRECT_READ)?;
-    let mut buffer = Aligned::new(PIECE);
-    for range in ranges {
-        check_aligned(range.offset, range.length)?;
-        let found = scan_range(&file, &mut buffer, *range);
-        if let Some(at) = found.map_err(|error| Error::io("read", &roots.device(device), &error))? {
-            return Ok(Output::Content(Content::Data(at)));
-        }
-    }
-    Ok(Output::Content(Content::Zero))
-}
-
-/// Where the first block that is not zero begins. Every byte of the range is read, or it is an error.
-fn scan_range(file: &File, buffer: &mut Aligned, range: Range) -> io::Result<Option<u64>> {
-    let end = range.offset + range.length;
-    let mut offset = range.offset;
-    while offset < end {
-        let length = usize::try_from(end - offset).unwrap_or(PIECE).min(PIECE);
-        let piece = &mut buffer.bytes()[..length];
-        file.read_exact_at(piece, offset)?;
-        let blocks = piece.chunks(ALIGNMENT).zip(0_u64..);
-        let data =
-            blocks.filter(|(block, _)| block.iter().any(|byte| *byte != 0)).map(|(_, index)| index).next();
-        if let Some(index) = data {
-            return Ok(Some(offset + index * ALIGNMENT as u64));
-        }
-        offset += length as u64;
-    }
-    Ok(None)
 }
 
 pub(super) fn write(roots: &Roots, device: &Device, offset: u64, bytes: &[u8]) -> Result<Output> {
@@ -162,7 +128,8 @@ pub(super) fn is_free(roots: &Roots, device: &Device) -> Result<Output> {
     }
 }
 
-fn has_number(roots: &Roots, device: &Device) -> Result<bool> {
+/// Whether the kernel has a device of that number.
+pub(super) fn has_number(roots: &Roots, device: &Device) -> Result<bool> {
     let path = roots.sys.join(format!("dev/block/{}:{}", device.major, device.minor));
     path.try_exists().map_err(|error| Error::io("stat", &path, &error))
 }

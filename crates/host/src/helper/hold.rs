@@ -1,8 +1,8 @@
 //! The helper that keeps a device open while it is published as a block (node.md rule 10).
 //!
 //! It answers on stdout once the device is open, and from then on to whoever connects to its socket: hold again, or release.
-//! Releasing is fsync first; where that fails the device stays open. The end of the driver does not let
-//! go: only the driver's word does, or the end of the container, after which the driver holds anew.
+//! Releasing is fsync first; where that fails the device stays open, unless it is gone: nothing can be written to
+//! it any more, and older kernels fail every further fsync. The end of the driver does not let go: only the driver's word does, or the end of the container, after which the driver holds anew.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,7 +12,7 @@ use crate::op::{Op, Output};
 use crate::protocol::{Request, write_answer};
 use crate::{Device, Error, ErrorKind, Result};
 
-use super::block::{PLAIN, open};
+use super::block::{PLAIN, has_number, open};
 
 /// A request to a holder names a device and a path.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -49,7 +49,10 @@ fn serve(stream: &UnixStream, file: &File, request: &Request, device: &Device) -
         Op::Hold { .. } => Err(Error::new(ErrorKind::Busy, format!("{device} is held for that path"))),
         _ => flush(file, request, device),
     };
-    let let_go = !matches!(serde_json::from_str(&line)?, Op::Hold { .. }) && answer.is_ok();
+    let is_release = !matches!(serde_json::from_str(&line)?, Op::Hold { .. });
+    // What cannot be told is not gone.
+    let is_gone = || matches!(has_number(&request.roots, device), Ok(false));
+    let let_go = is_release && (answer.is_ok() || is_gone());
     if let (true, Some(path)) = (let_go, &request.socket) {
         // Before the answer, so that the next hold for this path finds no socket of ours.
         std::fs::remove_file(path)?;

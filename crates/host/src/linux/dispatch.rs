@@ -13,8 +13,9 @@ use crate::protocol::{Request, Roots};
 use crate::{Error, ErrorKind, Result, Volume};
 
 use super::Config;
+use super::burst::{Burst, Waiting};
 use super::hold;
-use super::process::{Files, Left, spawn, state};
+use super::process::{Files, Left, state};
 
 type Outcome = watch::Receiver<Option<Result<Output>>>;
 
@@ -36,11 +37,12 @@ pub(super) struct Dispatcher {
     config: Config,
     roots: Roots,
     helpers: Mutex<HashMap<Key, Helper>>,
+    waiting: Arc<Waiting>,
     /// Connects of the whole node take turns: the kernel has one mutex, and its waiters hang (K10).
     connects: Arc<tokio::sync::Mutex<()>>,
 }
 
-type Key = (Slot, Lane);
+pub(super) type Key = (Slot, Lane);
 
 /// What the files of a helper in the disconnect lane are called after their slot; no slot holds a dot.
 const DISCONNECT: &str = ".disconnect";
@@ -77,7 +79,8 @@ impl Dispatcher {
         }
         hold::forget_dead(&config).map_err(|error| Error::io("look for holders in", &holds, &error))?;
         let connects = Arc::new(tokio::sync::Mutex::new(()));
-        let dispatcher = Arc::new(Self { config, roots, helpers: Mutex::default(), connects });
+        let dispatcher =
+            Arc::new(Self { config, roots, helpers: Mutex::default(), waiting: Arc::default(), connects });
         dispatcher.adopt().map_err(|error| Error::io("look for helpers in", &helpers, &error))?;
         Ok(dispatcher)
     }
@@ -100,12 +103,14 @@ impl Dispatcher {
             match files.look()? {
                 Left::Ended => files.remove(),
                 Left::Running { op, pid } => {
+                    // A disconnect may have been given to an ordinary helper.
+                    let lane = op.as_ref().map_or(key.1, Op::lane);
                     let finish = async move { files.finish("left by an earlier driver").await };
                     let helper = start(op, Arc::default(), finish);
                     helper.process.abandoned.store(true, Ordering::Relaxed);
                     helper.process.pid.store(pid.unwrap_or(0), Ordering::Relaxed);
                     tracing::warn!(slot = %key.0, operation = helper.name(), pid, "a helper of an earlier driver still runs");
-                    self.helpers().insert(key, helper);
+                    self.helpers().insert((key.0, lane), helper);
                 }
             }
         }
@@ -181,18 +186,27 @@ impl Dispatcher {
         let result = match &op {
             Op::Hold { target, .. } => hold::hold(&self.config, &self.roots, &op, target).await,
             Op::Release { target } => hold::release(&self.config, &op, target).await,
-            _ => {
-                let files = self.files(&key);
-                let request = Request { roots: self.roots.clone(), op, socket: None };
-                let mut child = spawn(&self.config, &files, &request, false).await?;
-                process.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
-                let ended =
-                    child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
-                files.finish(&ended).await
-            }
+            _ => self.ask(key, op, &process).await,
         };
         // The kernel's mutex was held until here, awaited or not.
         drop(turn);
+        result
+    }
+
+    /// Has a helper do it: one of the volume that waits, or a new one.
+    async fn ask(&self, key: Key, op: Op, process: &Process) -> Result<Output> {
+        let mut request = Request { roots: self.roots.clone(), op, answer: None, socket: None };
+        let (key, burst) = match self.waiting.ask(&key, &mut request).await {
+            Some(waiting) => waiting,
+            None => {
+                let files = self.files(&key);
+                request.answer = Some(files.answer.clone());
+                (key, Burst::start(&self.config, files, &request).await?)
+            }
+        };
+        process.pid.store(burst.pid().unwrap_or(0), Ordering::Relaxed);
+        let (result, lives) = burst.answer().await;
+        lives.into_iter().for_each(|burst| self.waiting.keep(key.clone(), burst));
         result
     }
 

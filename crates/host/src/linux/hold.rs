@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -68,8 +69,9 @@ pub(super) async fn hold(config: &Config, roots: &Roots, op: &Op, target: &Path)
         }
         _ => {}
     }
-    let request = Request { roots: roots.clone(), op: op.clone(), socket: Some(place.socket.clone()) };
-    let mut child = spawn(config, &place.files, &request, true).await?;
+    let request =
+        Request { roots: roots.clone(), op: op.clone(), answer: None, socket: Some(place.socket.clone()) };
+    let mut child = spawn(config, &place.files, &request, Stdio::piped()).await?;
     let mut answer = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         let mut stdout = tokio::io::BufReader::new(stdout).take(MAX_ANSWER);
@@ -84,14 +86,12 @@ pub(super) async fn hold(config: &Config, roots: &Roots, op: &Op, target: &Path)
 /// Has the holder for a target flush and close; none is success.
 pub(super) async fn release(config: &Config, op: &Op, target: &Path) -> Result<Output> {
     let place = Place::of(config, target);
-    match ask(&place.socket, op).await? {
-        None => Ok(Output::Done),
-        Some(answer) => {
-            answer?;
-            place.files.remove();
-            Ok(Output::Done)
-        }
+    let Some(answer) = ask(&place.socket, op).await? else { return Ok(Output::Done) };
+    // A holder that has let go, its flush failed or not, has no socket any more.
+    if !place.socket.exists() {
+        place.files.remove();
     }
+    answer
 }
 
 fn died() -> Error {

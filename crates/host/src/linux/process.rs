@@ -25,6 +25,9 @@ const MAX_REQUEST: u64 = 16 << 20;
 /// As much of a dead helper's last words as fits an event.
 const MAX_WORDS: u64 = 600;
 
+/// What an answer's file ends with, where its request's ends otherwise.
+const ANSWER: &str = "answer";
+
 /// The files of a helper.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
@@ -49,7 +52,7 @@ impl Files {
     pub(super) fn new(directory: &Path, name: &str) -> Self {
         Self {
             request: directory.join(format!("{name}.request")),
-            answer: directory.join(format!("{name}.answer")),
+            answer: directory.join(format!("{name}.{ANSWER}")),
             words: directory.join(format!("{name}.words")),
         }
     }
@@ -69,13 +72,31 @@ impl Files {
     pub(super) async fn finish(&self, ended: &str) -> Result<Output> {
         let failed = |error| Error::io("wait for the helper of", &self.request, &error);
         until_unlocked(File::open(&self.request).map_err(failed)?).await.map_err(failed)?;
-        let mut bytes = Vec::new();
-        let answer = File::open(&self.answer).and_then(|file| file.take(MAX_ANSWER).read_to_end(&mut bytes));
-        answer.map_err(|error| Error::io("read the answer", &self.answer, &error))?;
-        let words = self.last_words();
+        let answer = self.answer().unwrap_or_else(|| {
+            let died = format!("its helper died before it answered ({ended}): {}", self.last_words());
+            Err(Error::new(ErrorKind::Refused(None), died))
+        });
         self.remove();
-        let died = || format!("its helper died before it answered ({ended}): {words}");
-        read_answer(&bytes).unwrap_or_else(|| Err(Error::new(ErrorKind::Refused(None), died())))
+        answer
+    }
+
+    /// The answer, where there is a whole one: no helper, or one that died, leaves none.
+    pub(super) fn answer(&self) -> Option<Result<Output>> {
+        let mut bytes = Vec::new();
+        File::open(&self.answer).and_then(|file| file.take(MAX_ANSWER).read_to_end(&mut bytes)).ok()?;
+        read_answer(&bytes)
+    }
+
+    /// Writes the request of a helper that waits for it.
+    pub(super) fn ask(&self, request: &Request) -> io::Result<()> {
+        std::fs::write(&self.request, serde_json::to_vec(request)?)
+    }
+
+    /// Forgets what was asked and answered, while the helper waits: it is older than what may be asked next,
+    /// by the next driver too.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.answer)?;
+        File::options().write(true).truncate(true).open(&self.request).map(drop)
     }
 
     /// What it said besides its answer: a panic, say. Nothing depends on it.
@@ -122,12 +143,11 @@ async fn until_unlocked(file: File) -> io::Result<File> {
     Ok(receiver.await.map_err(io::Error::other)??)
 }
 
-/// Starts a helper. Its stdout is a file, or a pipe for one that lives on.
-pub(super) async fn spawn(config: &Config, files: &Files, request: &Request, pipe: bool) -> Result<Child> {
+/// Starts a helper.
+pub(super) async fn spawn(config: &Config, files: &Files, request: &Request, stdout: Stdio) -> Result<Child> {
     let failed = |error| Error::io("start a helper on", &files.request, &error);
     let locked = locked_request(&files.request, request).await.map_err(failed)?;
     let words = File::create(&files.words).map_err(failed)?;
-    let stdout = if pipe { Stdio::piped() } else { File::create(&files.answer).map_err(failed)?.into() };
     let mut command = std::process::Command::new(&config.helper);
     command.args(&config.arguments).arg(request.op.name());
     // A group of its own: a terminal's Ctrl-C is for the driver, and a helper is never interrupted.
@@ -141,6 +161,10 @@ async fn locked_request(path: &Path, request: &Request) -> io::Result<File> {
     let open = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut file = until_unlocked(open).await?;
     file.set_len(0)?;
+    match std::fs::remove_file(path.with_extension(ANSWER)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     file.write_all(&serde_json::to_vec(request)?)?;
     file.rewind()?;
     Ok(file)
