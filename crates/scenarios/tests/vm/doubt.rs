@@ -3,7 +3,7 @@
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Options, Shape};
 
-use super::{boot, on_each_kernel};
+use super::{boot, on_each_kernel, shared};
 
 on_each_kernel!(
     a_device_that_is_smaller_or_foreign_or_refuses_the_host_is_not_used,
@@ -12,7 +12,7 @@ on_each_kernel!(
 
 fn a_device_that_is_smaller_or_foreign_or_refuses_the_host_is_not_used(kernel: Kernel) {
     let options = Options { controller: vec!["--fencing".into(), "host-nqn".into()], ..Options::default() };
-    let system = boot(kernel, &["a", "b"], &options);
+    let system = boot(kernel, &options);
     let (a, b) = (system.node("a"), system.node("b"));
     let made = system.create("doubtful", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
     let other = system.create("other", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
@@ -51,7 +51,8 @@ fn attached_by_b(attached: &scenarios::Attached) -> scenarios::Attached {
 }
 
 fn data_is_never_formatted_though_the_controller_says_blank(kernel: Kernel) {
-    let system = boot(kernel, &["a"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     let node = system.node("a");
     for (name, fs, offset_kib) in
         [("first", "ext4", 4), ("later", "xfs", 1024), ("last", "ext4", 320 * 1024 - 4)]
@@ -80,5 +81,6 @@ fn data_is_never_formatted_though_the_controller_says_blank(kernel: Kernel) {
             before,
             "{name}: not a byte was changed"
         );
+        system.csi().delete(&made.volume.volume_id).unwrap();
     }
 }

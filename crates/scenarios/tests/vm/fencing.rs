@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use microvm::{Kernel, MIB};
-use scenarios::{Options, Shape};
+use scenarios::Shape;
 
-use super::{boot, on_each_kernel, wait_until};
+use super::{on_each_kernel, shared, wait_until};
 
 on_each_kernel!(nothing_of_a_detached_node_lands_after_the_next_one_has_started);
 
@@ -14,7 +14,8 @@ const WRITER: &str = "i=0; while :; do i=$((i+1)); { printf 'a-%010d' $i; head -
                       | dd of=$TARGET bs=4096 count=1 iflag=fullblock oflag=direct conv=notrunc 2>/dev/null; echo $i; done";
 
 fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kernel) {
-    let system = boot(kernel, &["a", "b"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     let (a, b) = (system.node("a"), system.node("b"));
     let made = system.create("fenced", 64 * MIB, &Shape::block()).unwrap();
     let (old, target) = system.start_pod(&made, "a").unwrap();
@@ -43,4 +44,7 @@ fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kerne
     assert!(b.guest.sh(&read).unwrap().starts_with("b-is-here"));
     drop(writer);
     system.end_pod(&made, "b").unwrap();
+    system.csi().delete(&made.volume.volume_id).unwrap();
+    a.reboot().unwrap();
+    a.unmount(&made).unwrap();
 }

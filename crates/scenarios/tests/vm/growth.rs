@@ -1,14 +1,15 @@
 //! Growth under a running pod, and what a reboot makes of it.
 
 use microvm::{Kernel, MIB};
-use scenarios::{Node, Options, Shape};
+use scenarios::{Node, Shape};
 
-use super::{boot, on_each_kernel};
+use super::{on_each_kernel, shared};
 
 on_each_kernel!(a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot);
 
 fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kernel) {
-    let system = boot(kernel, &["a"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     let node = system.node("a");
     for fs in ["ext4", "xfs"] {
         let made = system.create(fs, 320 * MIB, &Shape::filesystem(fs)).unwrap();
@@ -34,5 +35,6 @@ fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kern
         let after = node.csi.stats(&made, &Node::staging(&made), &target).unwrap().usage[0].total;
         assert_eq!(after, grown, "{fs}: as large as before the reboot");
         system.end_pod(&made, "a").unwrap();
+        system.csi().delete(&made.volume.volume_id).unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! A driver killed while it makes a file system.
 
 use microvm::{Kernel, MIB};
-use scenarios::{Node, Options, Shape};
+use scenarios::{Node, Shape};
 
-use super::{boot, on_each_kernel};
+use super::{on_each_kernel, shared};
 
 on_each_kernel!(a_driver_killed_in_mid_mkfs_stages_the_volume_at_the_next_try);
 
@@ -12,7 +12,8 @@ const KILLER: &str =
     "until p=$(pidof mke2fs mkfs.ext4 mkfs.xfs); do :; done; kill -9 $p $(pidof rds-csi); echo killed $p";
 
 fn a_driver_killed_in_mid_mkfs_stages_the_volume_at_the_next_try(kernel: Kernel) {
-    let system = boot(kernel, &["a"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     let node = system.node("a");
     for fs in ["ext4", "xfs"] {
         let made = system.create(fs, 320 * MIB, &Shape::filesystem(fs)).unwrap();
@@ -34,5 +35,6 @@ fn a_driver_killed_in_mid_mkfs_stages_the_volume_at_the_next_try(kernel: Kernel)
             "formatted once, kept since"
         );
         system.end_pod(&made, "a").unwrap();
+        system.csi().delete(&made.volume.volume_id).unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! A volume's whole life, for every use.
 
 use microvm::{Kernel, MIB};
-use scenarios::{Node, Options, Shape, System};
+use scenarios::{Node, Shape, System};
 
-use super::{boot, on_each_kernel};
+use super::{on_each_kernel, shared};
 
 on_each_kernel!(
     a_volume_of_every_kind_lives_from_creation_to_nothing_left,
@@ -11,7 +11,8 @@ on_each_kernel!(
 );
 
 fn a_volume_of_every_kind_lives_from_creation_to_nothing_left(kernel: Kernel) {
-    let system = boot(kernel, &["a", "b"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     for shape in [Shape::filesystem("ext4"), Shape::filesystem("xfs"), Shape::block()] {
         let name = shape.fs.unwrap_or("block");
         let made = system.create(name, 320 * MIB, &shape).unwrap();
@@ -33,12 +34,13 @@ fn a_volume_of_every_kind_lives_from_creation_to_nothing_left(kernel: Kernel) {
         assert_eq!(read, written, "{name}");
         system.end_pod(&made, "b").unwrap();
         system.csi().delete(&made.volume.volume_id).unwrap();
-        assert_nothing_left(&system, name);
+        assert_nothing_left(system, name);
     }
 }
 
 fn a_second_node_is_refused_while_the_first_holds_the_volume(kernel: Kernel) {
-    let system = boot(kernel, &["a", "b"], &Options::default());
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
     let made = system.create("one-writer", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
     let (attached, target) = system.start_pod(&made, "a").unwrap();
     let refused = system.csi().attach(&made, "b").unwrap_err();
@@ -49,6 +51,7 @@ fn a_second_node_is_refused_while_the_first_holds_the_volume(kernel: Kernel) {
     let held = system.csi().delete(&made.volume.volume_id).unwrap_err();
     assert_eq!(held.code(), tonic::Code::FailedPrecondition, "{held}");
     system.end_pod(&made, "a").unwrap();
+    system.csi().delete(&made.volume.volume_id).unwrap();
 }
 
 fn assert_nothing_left(system: &System, name: &str) {

@@ -7,9 +7,11 @@ mod growth;
 mod interrupted_mkfs;
 mod life;
 
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use microvm::{Guest, Kernel};
+use scenarios::{Options, System};
 
 /// Makes one test a kernel of a function that takes the kernel: 6.1 and 6.12 differ where it hurts.
 macro_rules! on_each_kernel {
@@ -25,10 +27,25 @@ macro_rules! on_each_kernel {
 pub(crate) use on_each_kernel;
 
 /// Boots a system and says so: a guest takes seconds, and a silent test looks like a hung one.
-fn boot(kernel: Kernel, nodes: &[&str], options: &scenarios::Options) -> scenarios::System {
+fn boot(kernel: Kernel, options: &Options) -> System {
     let start = Instant::now();
-    let system = scenarios::System::boot(kernel, nodes, options).unwrap();
-    eprintln!("booted an RDS and {} node(s) on {} in {:.1?}", nodes.len(), kernel.version(), start.elapsed());
+    let system = System::boot(kernel, &["a", "b"], options).unwrap();
+    eprintln!("booted an RDS and two nodes on {} in {:.1?}", kernel.version(), start.elapsed());
+    system
+}
+
+/// The system with default options that the tests of one kernel share, one at a time: booting is most of a
+/// test's time. Each test leaves it as it was; after one that failed the next boots its own.
+fn shared(kernel: Kernel) -> MutexGuard<'static, Option<System>> {
+    static SYSTEMS: [Mutex<Option<System>>; 2] = [Mutex::new(None), Mutex::new(None)];
+    let place = &SYSTEMS[usize::from(kernel == Kernel::V6_12)];
+    let mut system = place.lock().unwrap_or_else(|poisoned| {
+        place.clear_poison();
+        let mut system = poisoned.into_inner();
+        *system = None;
+        system
+    });
+    system.get_or_insert_with(|| boot(kernel, &Options::default()));
     system
 }
 
