@@ -28,6 +28,35 @@ pub struct Config {
     pub device: DeviceFacts,
 }
 
+/// The part of a pool that is never promised, in percent: it covers what others write meanwhile, and what the file
+/// system wants free (docs/adr/0003).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolReserve(u8);
+
+impl PoolReserve {
+    /// More would waste most of a pool, and is taken for a slip.
+    pub const LARGEST: u8 = 50;
+
+    /// `None` over [`Self::LARGEST`].
+    #[must_use]
+    pub fn percent(percent: u8) -> Option<Self> {
+        (percent <= Self::LARGEST).then_some(Self(percent))
+    }
+
+    /// The reserve of a pool of `size` bytes, in bytes.
+    pub(crate) fn of(self, size: u64) -> u64 {
+        // First divided: a size times a percentage may not fit.
+        size.div_ceil(100).saturating_mul(self.0.into())
+    }
+}
+
+impl Default for PoolReserve {
+    /// Five percent, what btrfs wants free.
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
 /// A configuration that cannot be worked with.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::pool::Pools;
 use crate::settle::Settle;
 use crate::writes::Writes;
-use crate::{Config, ConfigError};
+use crate::{Config, ConfigError, PoolReserve};
 
 /// The Controller service of one device.
 ///
@@ -65,6 +65,13 @@ impl<T: Transport> Controller<T> {
     #[must_use]
     pub fn with_user(mut self, user: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.writes.set_user(Box::new(user));
+        self
+    }
+
+    /// The same controller with another reserve in each pool.
+    #[must_use]
+    pub fn with_pool_reserve(mut self, reserve: PoolReserve) -> Self {
+        self.pools.reserve = reserve;
         self
     }
 

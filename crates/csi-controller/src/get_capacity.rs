@@ -1,4 +1,4 @@
-//! GetCapacity: what the promises leave (design decision 17).
+//! GetCapacity: what the promises leave (design decision 17), from what the watch remembers while that is fresh.
 
 use csi_grpc::v1::{GetCapacityRequest, GetCapacityResponse};
 use csi_server::Capability;
@@ -23,10 +23,10 @@ pub(crate) async fn get_capacity<T: Transport>(
     if capabilities.iter().any(|asked| capability::served(asked).is_err()) {
         return Ok(GetCapacityResponse::default());
     }
-    controller
-        .read_pools(deadline)
-        .await
-        .map_err(|error| device_error::status("reading the pools", &error))?;
+    if !controller.pools.is_fresh() {
+        let read = controller.read_pools(deadline).await;
+        read.map_err(|error| device_error::status("reading the pools", &error))?;
+    }
     let left = controller.pools.left(base.pool()).map_err(|error| error.status())?;
     let limits = capability::limits(controller.config.limits, &capabilities);
     Ok(GetCapacityResponse {

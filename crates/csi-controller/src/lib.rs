@@ -34,6 +34,6 @@ mod validate;
 mod watch;
 mod writes;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, PoolReserve};
 pub use controller::Controller;
 pub use device_facts::{DeviceFactError, DeviceFacts, Growth, Order, Unexport};

@@ -17,6 +17,10 @@ use crate::{Controller, device_error, parse};
 /// What a token begins with: a page begins after the slot that follows.
 const TOKEN_PREFIX: &str = "after:";
 
+/// Entries of one answer at most, whatever is asked for. One of the longest names takes 270 bytes, so this many stay
+/// below the 4 MiB that Go's gRPC clients take.
+const LARGEST_PAGE: usize = 10_000;
+
 /// A page under construction: the first slots after a given one, and whether there are more.
 struct Page {
     cluster: ClusterHash,
@@ -54,7 +58,7 @@ impl Page {
                 Some(slot.ok_or_else(wrong)?)
             }
         };
-        let max = if max == 0 { usize::MAX } else { max };
+        let max = if max == 0 { LARGEST_PAGE } else { max.min(LARGEST_PAGE) };
         Ok(Self { cluster, after, max, entries: BTreeMap::new(), has_more: false })
     }
 
@@ -94,5 +98,34 @@ impl Page {
         let last = self.entries.last_key_value().map(|(slot, _)| format!("{TOKEN_PREFIX}{slot}"));
         let next_token = last.filter(|_| self.has_more).unwrap_or_default();
         ListVolumesResponse { entries: self.entries.into_values().collect(), next_token }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use prost::Message as _;
+
+    use super::*;
+
+    fn page(max_entries: i32) -> Page {
+        let request = ListVolumesRequest { max_entries, starting_token: String::new() };
+        Page::parse(&request, ClusterHash::parse("0123abcd").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_largest_page_of_the_longest_names_is_a_message_that_clients_take() {
+        let volume =
+            WireVolume { capacity_bytes: i64::MAX, volume_id: "v".repeat(40), ..WireVolume::default() };
+        // A record has 200 bytes for all of its holders' names.
+        let published_node_ids = vec![format!("rds:{}", "n".repeat(100)); 2];
+        let status = VolumeStatus { published_node_ids, volume_condition: None };
+        let entry = Entry { volume: Some(volume), status: Some(status) };
+        for asked in [0, i32::MAX] {
+            let entries = vec![entry.clone(); page(asked).max];
+            let answer = ListVolumesResponse { entries, next_token: "t".repeat(64) };
+            assert!(answer.encoded_len() <= csi_server::MAX_MESSAGE_BYTES, "{}", answer.encoded_len());
+        }
+        assert_eq!(page(3).max, 3);
     }
 }

@@ -2,8 +2,8 @@
 //! system on it.
 //!
 //! Of each pool the size and the free bytes are known as last read, and of each image its full size, whoever made
-//! it. What is left is the smaller of what is free now and what all promises leave. A create reserves its bytes
-//! before it asks the device, so that many at once cannot promise the same room.
+//! it; docs/adr/0003 says what that leaves. A create reserves its bytes before it asks the device, so that many at
+//! once cannot promise the same room.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,15 +14,23 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tonic::Status;
 
+use crate::PoolReserve;
+
 /// What is known of all pools.
 #[derive(Default)]
 pub(crate) struct Pools {
     known: Mutex<Known>,
+    /// What is never promised.
+    pub(crate) reserve: PoolReserve,
 }
 
 #[derive(Default)]
 struct Known {
     read: Option<Reading>,
+    /// Until when the reading is as good as a new one.
+    fresh_until: Option<Instant>,
+    /// How long a reading is fresh: as long as the next is awaited, nothing where nobody reads by the clock.
+    fresh_for: Duration,
     /// By slot: what this process asked for and no reading may show yet.
     own: HashMap<String, Promise>,
 }
@@ -100,32 +108,44 @@ impl Reading {
     }
 }
 
+impl Reading {
+    fn promised_to(&self, slot: &str, pool: &str) -> u64 {
+        self.images.get(slot).filter(|image| image.pool == pool).map_or(0, |image| image.bytes)
+    }
+}
+
 impl Pools {
     /// Takes a reading that was begun at `asked`.
     pub(crate) fn install(&self, reading: Reading, asked: Instant) {
         let mut known = self.lock();
         known.own.retain(|_, promise| promise.shown_after.is_none_or(|after| asked <= after));
         known.read = Some(reading);
+        known.fresh_until = Some(Instant::now() + known.fresh_for);
+    }
+
+    /// From now on the pools are read at this interval.
+    pub(crate) fn read_every(&self, interval: Duration) {
+        self.lock().fresh_for = interval;
+    }
+
+    /// Whether the last reading is not older than the interval.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.lock().fresh_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Bytes that can still be promised in a pool.
     pub(crate) fn left(&self, pool: &str) -> Result<u64, PoolError> {
-        self.lock().left(pool, None).ok_or_else(|| PoolError::Unknown(pool.to_owned()))
+        self.lock().left(pool, self.reserve).ok_or_else(|| PoolError::Unknown(pool.to_owned()))
     }
 
     /// Takes `bytes` in all for the image of a slot, before they are asked for.
     pub(crate) fn reserve(&self, pool: &str, slot: &str, bytes: u64) -> Result<Reservation<'_>, PoolError> {
         let mut known = self.lock();
-        let left = known.left(pool, Some(slot)).ok_or_else(|| PoolError::Unknown(pool.to_owned()))?;
-        let grown_from = known.image(slot).map_or(0, |image| image.bytes);
-        // What an image has already lies in its own share, so only the rest needs room that is free now.
-        if bytes > left.max(grown_from) {
-            let wanted = bytes - grown_from;
-            return Err(PoolError::Full {
-                pool: pool.to_owned(),
-                left: left.saturating_sub(grown_from),
-                wanted,
-            });
+        let left = known.left(pool, self.reserve).ok_or_else(|| PoolError::Unknown(pool.to_owned()))?;
+        // What an image has already was promised before: only the rest needs room.
+        let wanted = bytes.saturating_sub(known.promised_to(slot, pool));
+        if wanted > left {
+            return Err(PoolError::Full { pool: pool.to_owned(), left, wanted });
         }
         let image = Image { pool: pool.to_owned(), bytes };
         let before = known.own.insert(slot.to_owned(), Promise { image, shown_after: None });
@@ -148,29 +168,27 @@ impl Pools {
 }
 
 impl Known {
-    /// What a pool has left; for the image of `slot`, what it may have in all.
-    fn left(&self, pool: &str, slot: Option<&str>) -> Option<u64> {
+    /// What a pool has left to promise (docs/adr/0003).
+    fn left(&self, pool: &str, reserve: PoolReserve) -> Option<u64> {
         let read = self.read.as_ref()?;
         let mount = read.mounts.get(pool)?;
-        let others = |name: &&String| Some(name.as_str()) != slot;
-        let own = self.own.iter().filter(|(name, promise)| others(name) && promise.image.pool == pool);
-        let unread: u64 = own
-            .clone()
-            .map(|(name, promise)| {
-                promise.image.bytes.saturating_sub(read.images.get(name).map_or(0, |i| i.bytes))
-            })
-            .sum();
-        let images = read.images.iter().filter(|(name, image)| others(name) && image.pool == pool);
-        let promised = images.map(|(_, image)| image.bytes).fold(unread, u64::saturating_add);
-        let mine = slot.and_then(|slot| self.image(slot)).map_or(0, |image| image.bytes);
-        let by_promise = mount.size.saturating_sub(promised);
-        let by_free = mount.free.saturating_sub(unread).saturating_add(mine);
-        Some(by_promise.min(by_free))
+        let images = read.images.values().filter(|image| image.pool == pool);
+        let promised = images.map(|image| image.bytes).fold(0, u64::saturating_add);
+        let used = mount.size.saturating_sub(mount.free);
+        let other = used.saturating_sub(promised);
+        let own = self.own.iter().filter(|(_, promise)| promise.image.pool == pool);
+        let under_way = own
+            .map(|(slot, promise)| promise.image.bytes.saturating_sub(read.promised_to(slot, pool)))
+            .fold(0, u64::saturating_add);
+        let taken = [reserve.of(mount.size), promised, under_way, other];
+        Some(taken.into_iter().fold(mount.size, u64::saturating_sub))
     }
 
-    fn image(&self, slot: &str) -> Option<&Image> {
-        let own = self.own.get(slot).map(|promise| &promise.image);
-        own.or_else(|| self.read.as_ref().and_then(|read| read.images.get(slot)))
+    /// Bytes that the image of a slot has in a pool, or was promised there.
+    fn promised_to(&self, slot: &str, pool: &str) -> u64 {
+        let own = self.own.get(slot).filter(|promise| promise.image.pool == pool);
+        let own = own.map_or(0, |promise| promise.image.bytes);
+        own.max(self.read.as_ref().map_or(0, |read| read.promised_to(slot, pool)))
     }
 }
 
@@ -219,7 +237,7 @@ mod tests {
         for (slot, bytes) in images {
             reading.images.insert((*slot).to_owned(), Image { pool: "raid".into(), bytes: *bytes });
         }
-        let pools = Pools::default();
+        let pools = Pools { reserve: PoolReserve::percent(0).unwrap(), ..Pools::default() };
         pools.install(reading, Instant::now());
         pools
     }
@@ -231,6 +249,25 @@ mod tests {
         assert_eq!(pools(0, &[("a", 20 * GIB)]).left("raid"), Ok(0));
         assert!(matches!(pools(GIB, &[]).left("other"), Err(PoolError::Unknown(_))));
         assert!(matches!(Pools::default().left("raid"), Err(PoolError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn the_reserve_is_never_promised_and_what_others_keep_is_not_ours() {
+        for (percent, free, image, left) in
+            [(5, 100, 40, 55), (5, 100, 98, 0), (50, 100, 0, 50), (0, 30, 40, 30)]
+        {
+            let mut pools = pools(free * GIB / 10, &[("a", image * GIB / 10)]);
+            pools.reserve = PoolReserve::percent(percent).unwrap();
+            let off = pools.left("raid").unwrap().abs_diff(left * GIB / 10);
+            assert!(off <= 100, "{percent} {free} {image}: {off} more than rounding");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_promised_beside_what_others_keep() {
+        let pools = pools(6 * GIB, &[]);
+        pools.reserve("raid", "a", 4 * GIB).unwrap().keep();
+        assert_eq!(pools.left("raid"), Ok(2 * GIB));
     }
 
     #[tokio::test]

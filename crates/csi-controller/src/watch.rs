@@ -25,6 +25,7 @@ impl<T: Transport> Controller<T> {
     /// connect ──fit──► follow ──no answer──► connect ──► …
     /// ```
     pub async fn watch(&self, user: impl Fn() -> String, interval: Duration, stop: CancellationToken) {
+        self.pools.read_every(interval);
         let looking = async {
             loop {
                 self.connect(&user).await;

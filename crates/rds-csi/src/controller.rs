@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use csi_controller::{Config, Controller, DeviceFacts, Unexport};
+use csi_controller::{Config, Controller, DeviceFacts, PoolReserve, Unexport};
 use csi_grpc::v1::controller_server::ControllerServer;
 use csi_server::{MAX_MESSAGE_BYTES, Readiness};
 use prometheus_client::registry::Registry;
@@ -29,13 +29,21 @@ const DEFAULT_VOLUME: u64 = 1024 * MIB;
 pub(crate) fn run(arguments: ControllerArguments) -> Result<(), Failure> {
     let ControllerArguments { plugin, telemetry, device, volumes, fence } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
+    let pool_reserve = volumes.pool_reserve;
     let config = configure(volumes, fence).map_err(Failure::Setup)?;
     let device = device::open(device).map_err(Failure::Setup)?;
-    runtime::run(|stop| serve(plugin, device, config, stop))
+    runtime::run(|stop| serve(plugin, device, config, pool_reserve, stop))
 }
 
 fn configure(volumes: VolumeArguments, fence: FenceArguments) -> anyhow::Result<Config> {
-    let VolumeArguments { cluster_id, base_paths, nvme_address, nqn_prefix, max_volume_size } = volumes;
+    let VolumeArguments {
+        cluster_id,
+        base_paths,
+        nvme_address,
+        nqn_prefix,
+        max_volume_size,
+        pool_reserve: _,
+    } = volumes;
     let FenceArguments { fencing, fence_settle, device_facts } = fence;
     let device = DeviceFacts::parse(device_facts.iter().map(String::as_str))?;
     ensure!(
@@ -55,6 +63,7 @@ async fn serve(
     plugin: PluginArguments,
     device: Device,
     config: Config,
+    pool_reserve: PoolReserve,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let Device { address, client, poll_interval } = device;
@@ -66,7 +75,7 @@ async fn serve(
     let user = move || credentials.user().unwrap_or_default();
     let controller = Controller::new(client, config, &mut registry, readiness.clone());
     let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
-    let controller = Arc::new(controller);
+    let controller = Arc::new(controller.with_pool_reserve(pool_reserve));
     let service = ControllerServer::from_arc(Arc::clone(&controller));
     let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
         .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES));

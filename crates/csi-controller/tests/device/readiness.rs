@@ -153,6 +153,23 @@ async fn the_watch_reads_the_pools_so_that_no_create_has_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn capacity_is_answered_from_memory_while_the_watch_keeps_it_fresh() {
+    let (_device, driver) = start().await;
+    assert_eq!(driver.requests_of(driver.capacity()).await.1, 1, "nobody reads by the clock");
+    watching(&driver, async {
+        becomes(&driver, is_ready).await;
+        let (before, requests) = driver.requests_of(driver.capacity()).await;
+        assert_eq!(requests, 0);
+        driver.made("pvc-1").await;
+        assert_eq!(driver.capacity().await.unwrap(), before - crate::harness::GIB);
+        driver.handle.power_off(false).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(121)).await;
+        assert!(driver.capacity().await.is_err(), "what is remembered is too old");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_configuration_that_cannot_work_is_refused_at_start() {
     let mut without = config("a");
     without.base_paths.clear();

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use csi_controller::PoolReserve;
 use volume::{BasePath, ClusterId, DataAddress, Fencing, NqnPrefix};
 
 use super::device::DeviceArguments;
 use super::plugin::PluginArguments;
 use super::telemetry::TelemetryArguments;
-use super::values::{FENCING_VALUES, bytes, duration, fencing};
+use super::values::{FENCING_VALUES, bytes, duration, fencing, pool_reserve};
 
 /// `rds-csi controller`.
 #[derive(Debug, Args)]
@@ -50,6 +51,10 @@ pub(crate) struct VolumeArguments {
     /// Largest volume that is made: bytes, or with Ki, Mi, Gi, Ti
     #[arg(long, env = "RDS_CSI_MAX_VOLUME_SIZE", value_parser = bytes, default_value = "16Ti", value_name = "SIZE")]
     pub(crate) max_volume_size: u64,
+
+    /// Part of each pool that is never promised to volumes, in percent, 0 to 50
+    #[arg(long, env = "RDS_CSI_POOL_RESERVE", value_parser = pool_reserve, default_value = "5", value_name = "PERCENT")]
+    pub(crate) pool_reserve: PoolReserve,
 }
 
 /// How a detached node is kept out.

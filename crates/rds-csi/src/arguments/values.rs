@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use csi_controller::PoolReserve;
 use volume::{Fencing, NodeId};
 
 /// The forms of [`fencing`], for the help.
@@ -108,6 +109,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     unit.and_then(|unit| number?.checked_mul(unit))
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "expected bytes, or a number with Ki, Mi, Gi or Ti, as in 16Ti".into())
+}
+
+/// `5`, in percent.
+pub(super) fn pool_reserve(text: &str) -> Result<PoolReserve, String> {
+    let percent = text.parse().ok().and_then(PoolReserve::percent);
+    percent.ok_or_else(|| format!("expected percent, 0 to {}", PoolReserve::LARGEST))
 }
 
 fn split(text: &str) -> (Option<u64>, &str) {

@@ -24,6 +24,8 @@ async fn each_flag_that_cannot_be_is_refused_with_its_name_and_what_to_write() {
         ("--nvme-address", "10.0.0.1:0", "no data address"),
         ("--nqn-prefix", "mikrotik", "no NQN"),
         ("--max-volume-size", "1TB", "Ki, Mi, Gi or Ti"),
+        ("--pool-reserve", "51", "expected percent, 0 to 50"),
+        ("--pool-reserve", "5%", "expected percent, 0 to 50"),
         ("--fencing", "maybe", "generation|host-nqn|off"),
         ("--fence-settle", "5", "as in 5s"),
         ("--no-such-flag", "x", "unexpected argument '--no-such-flag'"),
