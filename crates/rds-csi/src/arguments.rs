@@ -4,6 +4,7 @@
 pub(crate) mod controller;
 pub(crate) mod device;
 pub(crate) mod node;
+pub(crate) mod operator;
 pub(crate) mod plugin;
 pub(crate) mod telemetry;
 pub(crate) mod values;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 use controller::ControllerArguments;
 use node::NodeArguments;
+use operator::DeclareFencedArguments;
 
 /// A CSI driver for MikroTik ROSE Data Servers.
 #[derive(Debug, Parser)]
@@ -28,6 +30,9 @@ pub(crate) enum Role {
     Controller(Box<ControllerArguments>),
     /// Serves CSI Identity and Node: connects, formats and mounts volumes on this machine
     Node(Box<NodeArguments>),
+    /// Tells the node's running plugin that a volume's attachments there are over: what they have not written is
+    /// dropped at the next unstage
+    DeclareFenced(DeclareFencedArguments),
 }
 
 #[cfg(test)]

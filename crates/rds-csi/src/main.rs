@@ -11,6 +11,7 @@ mod failure;
 mod http;
 mod identity;
 mod node;
+mod operator;
 mod plugin;
 mod runtime;
 mod telemetry;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse().role {
         Role::Controller(arguments) => controller::run(*arguments),
         Role::Node(arguments) => node::run(*arguments),
+        Role::DeclareFenced(arguments) => operator::run(arguments),
     };
     ended.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use crate::arguments::node::NodeArguments;
 use crate::arguments::plugin::PluginArguments;
 use crate::failure::Failure;
 use crate::plugin::{Face, Plugin};
-use crate::{identity, runtime, telemetry};
+use crate::{identity, operator, runtime, telemetry};
 use stuck::StuckHelpers;
 
 /// Pods that may share a raw block volume on one node. A live migration needs two; 2,048 bind
@@ -60,7 +60,9 @@ async fn serve(
     // A node depends on no device: what it cannot reach concerns single volumes, not the plugin.
     let readiness = Readiness::ready();
     let service = NodeServer::from_arc(Arc::clone(&node)).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone()).add_service(service);
+    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
+        .add_service(service)
+        .add_service(operator::server(Arc::clone(&node)));
     let before_scrape = Arc::new(move || {
         let node = Arc::clone(&node);
         Box::pin(async move { node.refresh_gauges().await }) as _

@@ -113,6 +113,12 @@ impl Setup {
         (ended.status.code().unwrap(), String::from_utf8(ended.stderr).unwrap())
     }
 
+    /// Runs it to its end; its exit code and what it wrote to stdout.
+    pub(crate) async fn says(&self) -> (i32, String) {
+        let ended = timeout(PATIENCE, self.command().output()).await.expect("it goes on running").unwrap();
+        (ended.status.code().unwrap(), String::from_utf8(ended.stdout).unwrap())
+    }
+
     /// Starts it and waits until it serves.
     pub(crate) async fn start(&self) -> Running {
         let mut child = self.command().spawn().unwrap();

@@ -1,0 +1,17 @@
+//! The flags of what an operator says to a running plugin.
+
+use clap::Args;
+use csi_server::Endpoint;
+use volume::Slot;
+
+/// `rds-csi declare-fenced`.
+#[derive(Debug, Args)]
+pub(crate) struct DeclareFencedArguments {
+    /// The socket of the node's plugin
+    #[arg(long, env = "RDS_CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
+    pub(crate) endpoint: Endpoint,
+
+    /// The volume whose attachments on this node are over
+    #[arg(value_parser = Slot::parse, value_name = "VOLUME_ID")]
+    pub(crate) volume: Slot,
+}
