@@ -44,11 +44,17 @@ impl<T: Transport> Controller<T> {
         port: u16,
         deadline: Instant,
     ) -> Result<Volume, Error> {
-        let written = self.set(volume, &disk_change(change, port)?, deadline).await?;
-        if change.export == ExportChange::Close {
-            self.settle.unexported(&volume.slot);
-            // Its generation may have been one whose outcome was not known: it is over, and never comes again.
+        let sent = disk_change(change, port)?;
+        let closes = change.export == ExportChange::Close;
+        if closes {
+            // Whatever comes of it, the generation is over and never comes again, even one whose outcome was not
+            // known; and its end is not one that was seen before.
+            self.settle.forget(&volume.slot);
             self.writes.minted(&volume.slot);
+        }
+        let written = self.set(volume, &sent, deadline).await?;
+        if closes {
+            self.settle.unexported(&volume.slot);
         }
         Ok(written)
     }

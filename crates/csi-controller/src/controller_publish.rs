@@ -119,6 +119,9 @@ impl<T: Transport> Controller<T> {
         let slot = &volume.slot;
         if !volume.row.nvme_tcp_export && volume.record.holders.is_empty() {
             self.settle.read_closed(slot);
+        } else {
+            // A closed reading of before is not the end of what is there now.
+            self.settle.forget(slot);
         }
         let terms = Terms {
             fencing: self.config.fencing,

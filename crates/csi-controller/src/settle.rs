@@ -43,7 +43,7 @@ impl Settle {
         }
     }
 
-    /// A new generation begins, or the volume is gone: the next end counts anew.
+    /// A generation begins or ends, or the volume is gone: the next end counts anew.
     pub(crate) fn forget(&self, slot: &Slot) {
         self.lock().remove(slot);
     }

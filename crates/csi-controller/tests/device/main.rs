@@ -3,6 +3,7 @@
 
 mod assumptions;
 mod attachments;
+mod doubts;
 mod foreign;
 mod harness;
 mod input;
