@@ -96,6 +96,7 @@ impl Setup {
         self
     }
 
+    #[allow(clippy::disallowed_methods, reason = "test support starts the binary")]
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rds-csi"));
         command
