@@ -142,7 +142,7 @@ async fn a_burst_of_operations_has_one_helper_that_ends_with_it() {
     assert!(served.iter().all(|pid| *pid == served[0]), "{served:?}");
     bench.linux.join(within(&slot, SHORT)).await.unwrap();
     let exit = pidfd_open(served[0], PidfdFlags::empty()).unwrap();
-    let exit = tokio::io::unix::AsyncFd::new(exit).unwrap();
+    let exit = tokio::io::unix::AsyncFd::register(exit).unwrap();
     tokio::time::timeout(LONG, exit.readable()).await.unwrap().unwrap().retain_ready();
     assert_eq!(std::fs::read_dir(bench.root.path().join("run/helpers")).unwrap().count(), 0);
 }
@@ -176,7 +176,7 @@ async fn a_helper_that_was_killed_while_it_waited_is_replaced() {
     for _ in 0..2 {
         bench.linux.disconnect(within(&slot, LONG), "nqn.test:vol").await.unwrap();
         let pid = serving(&bench)[0];
-        let exit = tokio::io::unix::AsyncFd::new(pidfd_open(pid, PidfdFlags::empty()).unwrap()).unwrap();
+        let exit = tokio::io::unix::AsyncFd::register(pidfd_open(pid, PidfdFlags::empty()).unwrap()).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
         exit.readable().await.unwrap().retain_ready();
     }
