@@ -64,8 +64,9 @@ impl<T: Transport> Controller<T> {
         loop {
             let request = Request::Publish(self.wish(ask));
             let plan = self.plan(&volume, &request);
-            let writes = matches!(plan, Plan::Attach(..) | Plan::Close(_));
-            if writes && self.waited_for_doubt(&ask.slot, deadline).await? {
+            // What is attached may be closed by a write that still comes, of this process or of the one before.
+            let relies_on_row = matches!(plan, Plan::Attached(_) | Plan::Attach(..) | Plan::Close(_));
+            if relies_on_row && self.waited_for_doubt(&ask.slot, deadline).await? {
                 volume = self.find_ours(&ask.slot, deadline).await?;
                 continue;
             }

@@ -36,17 +36,18 @@ impl<T: Transport> Controller<T> {
         // Without Kubernetes nobody can be asked whether the node let go.
         let request = Request::Unpublish(Unpublish { leaving, proven: false });
         loop {
-            let volume = match self.find(slot, deadline).await? {
-                Found::Nothing => return Ok(()),
-                Found::Ours(volume) => volume,
-                Found::NotOurs(why) => return Err(why.status(slot, self.config.cluster_id.hash())),
-            };
-            let (Plan::Detach(change) | Plan::Close(change)) = self.plan(&volume, &request) else {
-                return Ok(());
-            };
+            let found = self.find(slot, deadline).await?;
+            if let Found::NotOurs(why) = found {
+                return Err(why.status(slot, self.config.cluster_id.hash()));
+            }
+            // A publish that still comes would attach the volume to a node that was said not to have it.
             if self.waited_for_doubt(slot, deadline).await? {
                 continue;
             }
+            let Found::Ours(volume) = found else { return Ok(()) };
+            let (Plan::Detach(change) | Plan::Close(change)) = self.plan(&volume, &request) else {
+                return Ok(());
+            };
             let written = self.write(&volume, &change, 0, deadline).await;
             let doing = format!("detaching volume {slot}");
             return written.map(drop).map_err(|error| device_error::status(&doing, &error));

@@ -4,13 +4,13 @@ use csi_grpc::v1::{CreateVolumeRequest, CreateVolumeResponse};
 use routeros::{DiskChange, NewDisk, NvmeTcpExport, Outcome, Transport};
 use tokio::time::Instant;
 use tonic::Status;
-use volume::{Fencing, MIB, Record};
+use volume::{Fencing, MIB, Record, Slot};
 
 use crate::Controller;
 use crate::device_error;
 use crate::observe::{Found, NotOurs, Volume};
 use crate::writes::Sent;
-use wanted::Wanted;
+use wanted::{Unwanted, Wanted};
 
 mod take_back;
 mod wanted;
@@ -31,31 +31,39 @@ pub(crate) async fn create_volume<T: Transport>(
     request: &CreateVolumeRequest,
     deadline: Instant,
 ) -> Result<CreateVolumeResponse, Status> {
-    let wanted = Wanted::parse(request, &controller.config)?;
-    csi_server::record_volume_id(wanted.slot.as_str());
-    let _guard = controller.in_flight.try_start(wanted.slot.as_str(), "CreateVolume")?;
-    let size = controller.create(&wanted, deadline).await?;
-    Ok(CreateVolumeResponse { volume: Some(wanted.volume(size)) })
+    let (slot, refused) = match Wanted::parse(request, &controller.config) {
+        Ok(wanted) => return controller.create_wanted(&wanted, deadline).await,
+        Err(Unwanted::Anywhere(status)) => return Err(status),
+        Err(Unwanted::Here(slot, status)) => (slot, status),
+    };
+    csi_server::record_volume_id(slot.as_str());
+    let _guard = controller.in_flight.try_start(slot.as_str(), "CreateVolume")?;
+    Err(controller.refused_here(&slot, refused, deadline).await)
 }
 
 impl<T: Transport> Controller<T> {
+    async fn create_wanted(&self, wanted: &Wanted, deadline: Instant) -> Result<CreateVolumeResponse, Status> {
+        csi_server::record_volume_id(wanted.slot.as_str());
+        let _guard = self.in_flight.try_start(wanted.slot.as_str(), "CreateVolume")?;
+        let size = self.create(wanted, deadline).await?;
+        Ok(CreateVolumeResponse { volume: Some(wanted.volume(size)) })
+    }
+
     async fn create(&self, wanted: &Wanted, deadline: Instant) -> Result<u64, Status> {
         loop {
             match self.find(&wanted.slot, deadline).await? {
-                Found::Ours(volume) => match compare(wanted, &volume) {
-                    Existing::Same(size) => return Ok(size),
-                    Existing::Refuse(status) => return Err(status),
-                    Existing::Mend(size, change) => {
-                        if !self.waited_for_doubt(&wanted.slot, deadline).await? {
-                            return self.mend(&volume, &change, deadline).await.map(|()| size);
-                        }
-                    }
-                },
                 Found::NotOurs(why) => return Err(self.foreign(wanted, &why)),
-                Found::Nothing => {
-                    if !self.waited_for_doubt(&wanted.slot, deadline).await? {
-                        return self.add(wanted, deadline).await;
-                    }
+                // What is there may be removed by a write that still comes, and what is not may be added.
+                _ if self.waited_for_doubt(&wanted.slot, deadline).await? => {}
+                Found::Nothing => return self.add(wanted, deadline).await,
+                Found::Ours(volume) => {
+                    return match compare(wanted, &volume) {
+                        Existing::Same(size) => Ok(size),
+                        Existing::Refuse(status) => Err(status),
+                        Existing::Mend(size, change) => {
+                            self.mend(&volume, &change, deadline).await.map(|()| size)
+                        }
+                    };
                 }
             }
         }
@@ -122,10 +130,31 @@ impl<T: Transport> Controller<T> {
         })
     }
 
+    /// The volume is there: a final code would make the CO forget it, so that no error of this is one.
     async fn mend(&self, volume: &Volume, change: &DiskChange, deadline: Instant) -> Result<(), Status> {
         let doing = format!("setting up volume {}", volume.slot);
         let set = self.set(volume, change, deadline).await;
-        set.map(drop).map_err(|error| device_error::status(&doing, &error))
+        set.map(drop).map_err(|error| Status::unavailable(device_error::status(&doing, &error).message()))
+    }
+
+    /// A request that this configuration refuses: final only if no earlier one, under another configuration, has
+    /// made the volume, for the CO would forget it.
+    async fn refused_here(&self, slot: &Slot, refused: Status, deadline: Instant) -> Status {
+        loop {
+            let found = match self.find(slot, deadline).await {
+                Err(unread) => return unread,
+                Ok(found) => found,
+            };
+            if !matches!(found, Found::Nothing | Found::NotOurs(NotOurs::OtherCluster(_))) {
+                let text = format!("volume {slot} exists already, but this configuration refuses it");
+                return Status::unavailable(format!("{text}: {}", refused.message()));
+            }
+            match self.waited_for_doubt(slot, deadline).await {
+                Ok(true) => {}
+                Ok(false) => return refused,
+                Err(in_doubt) => return in_doubt,
+            }
+        }
     }
 
     /// Something is in the slot that this cluster and this name alone make. Another cluster's record says whose it

@@ -51,7 +51,12 @@ impl<T: Transport> Controller<T> {
         let read = self.client.until(deadline).disk_by_slot(slot.as_str()).await;
         let row = read.map_err(|error| device_error::status(&format!("reading volume {slot}"), &error))?;
         self.writes.was_read(slot, row.as_ref(), sending);
-        Ok(classify(slot, row, self.config.cluster_id.hash()))
+        let found = classify(slot, row, self.config.cluster_id.hash());
+        if found.has_no_holder() && self.writes.doubtful_until(slot).is_none() {
+            // What was minted has ended, or never came and never will: it is not sent a second time.
+            self.writes.minted(slot);
+        }
+        Ok(found)
     }
 
     /// Reads a volume that has to be there.
@@ -77,6 +82,16 @@ pub(crate) fn classify(slot: &Slot, row: Option<DiskRow>, cluster: ClusterHash) 
         }
         Ok(Some(_)) if row.disk_type != "file" => Found::NotOurs(NotOurs::NotAFile(row.disk_type)),
         Ok(Some(record)) => Found::Ours(Box::new(Volume { slot: slot.clone(), row, record })),
+    }
+}
+
+impl Found {
+    fn has_no_holder(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Ours(volume) => volume.record.holders.is_empty(),
+            Self::NotOurs(_) => false,
+        }
     }
 }
 

@@ -94,10 +94,11 @@ impl Writes {
 
     /// Until when no write may go to the row; `None` if one may go now, provided that it was read just before.
     pub(crate) fn doubtful_until(&self, slot: &Slot) -> Option<Instant> {
+        // Past the cap too: a row that was not read since then may have been read before the write landed.
         let own = lock(&self.rows).get(slot).map(|doubt| doubt.since + REQUEST_CAP);
         // With `order=fifo` the reading before each write is the barrier for what a predecessor sent.
         let at_start = (self.order == Order::Unknown).then_some(self.started + REQUEST_CAP);
-        own.max(at_start).filter(|until| *until > Instant::now())
+        own.max(at_start.filter(|until| *until > Instant::now()))
     }
 
     /// The generation that a publish to this node sends: that of a try whose outcome was not known, else a new one.
@@ -133,11 +134,30 @@ fn shows(row: &DiskRow, change: &DiskChange) -> bool {
     let is = |sent: &Option<String>, shown: &Option<Box<str>>| {
         sent.as_deref().is_none_or(|sent| sent == shown.as_deref().unwrap_or_default())
     };
-    change.nvme_tcp_export.is_none_or(|export| export == row.nvme_tcp_export)
-        && is(&change.comment, &row.comment)
-        && is(&change.nvme_tcp_server_nqn, &row.nvme_tcp_server_nqn)
-        && is(&change.nvme_tcp_server_allow_host_name, &row.nvme_tcp_server_allow_host_name)
-        && change.file_size.is_none_or(|size| row.file_size.is_some_and(|shown| shown >= size))
+    let flag = |sent: Option<bool>, shown: bool| sent.is_none_or(|sent| sent == shown);
+    // Every field is named: one that is added to a change is compared, or this does not build.
+    let DiskChange {
+        nvme_tcp_export,
+        nvme_tcp_server_nqn,
+        nvme_tcp_server_port,
+        nvme_tcp_server_allow_host_name,
+        comment,
+        file_size,
+        mount_filesystem,
+        smb_sharing,
+        nfs_sharing,
+        media_sharing,
+    } = change;
+    flag(*nvme_tcp_export, row.nvme_tcp_export)
+        && is(nvme_tcp_server_nqn, &row.nvme_tcp_server_nqn)
+        && nvme_tcp_server_port.is_none_or(|port| row.nvme_tcp_server_port == Some(port))
+        && is(nvme_tcp_server_allow_host_name, &row.nvme_tcp_server_allow_host_name)
+        && is(comment, &row.comment)
+        && file_size.is_none_or(|size| row.file_size.is_some_and(|shown| shown >= size))
+        && mount_filesystem.is_none_or(|mounts| row.mount_filesystem == Some(mounts))
+        && flag(*smb_sharing, row.smb_sharing)
+        && flag(*nfs_sharing, row.nfs_sharing)
+        && flag(*media_sharing, row.media_sharing)
 }
 
 fn lock<V>(map: &Mutex<V>) -> MutexGuard<'_, V> {
@@ -166,7 +186,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(59)).await;
         writes.was_read(&slot(), None, writes.sending());
         assert_eq!(writes.doubtful_until(&slot()), Some(Instant::now() + Duration::from_secs(1)));
+        let asked_before = writes.sending();
         tokio::time::advance(Duration::from_secs(1)).await;
+        writes.was_read(&slot(), None, asked_before);
+        assert_eq!(writes.doubtful_until(&slot()), Some(Instant::now()), "it was read before the cap");
+        writes.was_read(&slot(), None, writes.sending());
         assert_eq!(writes.doubtful_until(&slot()), None);
     }
 

@@ -2,7 +2,7 @@
 
 use csi_grpc::v1::{CreateVolumeRequest, Volume as WireVolume};
 use tonic::Status;
-use volume::{BasePath, CapacityRange, DataAddress, Parameters, Slot, VolumeContext};
+use volume::{BasePath, CapacityError, CapacityRange, DataAddress, Parameters, Slot, VolumeContext};
 
 use crate::{Config, capability, parse};
 
@@ -21,8 +21,23 @@ pub(crate) struct Wanted {
     parameters: Parameters,
 }
 
+/// Why a request is not served.
+#[derive(Debug)]
+pub(crate) enum Unwanted {
+    /// No configuration serves it.
+    Anywhere(Status),
+    /// This configuration does not; another may have, and made the volume in this slot.
+    Here(Slot, Status),
+}
+
+impl From<Status> for Unwanted {
+    fn from(status: Status) -> Self {
+        Self::Anywhere(status)
+    }
+}
+
 impl Wanted {
-    pub(crate) fn parse(request: &CreateVolumeRequest, config: &Config) -> Result<Self, Status> {
+    pub(crate) fn parse(request: &CreateVolumeRequest, config: &Config) -> Result<Self, Unwanted> {
         check_name(&request.name)?;
         let capabilities = capability::required(&request.volume_capabilities)?;
         refuse_what_is_not_there(request)?;
@@ -31,15 +46,22 @@ impl Wanted {
             Parameters::parse(entries).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let limits = capability::limits(config.limits, &capabilities);
         let range = request.capacity_range.as_ref().map(parse::range);
+        let slot = Slot::for_volume(&config.cluster_id, &request.name);
+        let here = |status| Unwanted::Here(slot.clone(), status);
         let size = match range {
-            Some(range) => range.choose(limits).map_err(|error| parse::capacity_status(&error))?,
+            Some(range) => range.choose(limits).map_err(|error| match error {
+                CapacityError::Malformed(text) => Status::invalid_argument(text).into(),
+                CapacityError::OutOfRange(text) => here(Status::out_of_range(text)),
+            })?,
             None => limits.default,
         };
+        let base =
+            config.base_path(&parameters).map_err(|error| here(Status::invalid_argument(error)))?;
         Ok(Self {
-            slot: Slot::for_volume(&config.cluster_id, &request.name),
+            slot,
             name: request.name.clone(),
             size,
-            base: config.base_path(&parameters).map_err(Status::invalid_argument)?,
+            base,
             address: address(&parameters, config)?,
             range,
             parameters,

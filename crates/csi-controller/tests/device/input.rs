@@ -31,19 +31,8 @@ const REFUSED_CREATES: &[(&str, Spoil, Code)] = &[
     ("a negative size", |r| r.capacity_range = range(-1, 0), Code::InvalidArgument),
     ("a negative limit", |r| r.capacity_range = range(0, -1), Code::InvalidArgument),
     ("a limit below what is required", |r| r.capacity_range = range(2 * GIB, GIB), Code::InvalidArgument),
-    ("more than the largest volume", |r| r.capacity_range = range(i64::MAX, 0), Code::OutOfRange),
-    ("a limit below the smallest volume", |r| r.capacity_range = range(1, 1), Code::OutOfRange),
-    (
-        "xfs below 300 MiB",
-        |r| {
-            r.volume_capabilities = vec![mount("xfs")];
-            r.capacity_range = range(1, 200 << 20);
-        },
-        Code::OutOfRange,
-    ),
     ("an unknown parameter", |r| parameter(r, "nvmeAdress", "10.0.0.1"), Code::InvalidArgument),
     ("a malformed parameter", |r| parameter(r, "nvmePort", "http"), Code::InvalidArgument),
-    ("a path that is no base path", |r| parameter(r, "volumePath", "/raid10/other"), Code::InvalidArgument),
     ("a path upwards", |r| parameter(r, "volumePath", "/raid10/../etc"), Code::InvalidArgument),
     (
         "mutable parameters",
@@ -58,6 +47,21 @@ const REFUSED_CREATES: &[(&str, Spoil, Code)] = &[
         },
         Code::InvalidArgument,
     ),
+];
+
+/// What another configuration might serve, with the code where the volume was never made.
+const REFUSED_HERE: &[(&str, Spoil, Code)] = &[
+    ("more than the largest volume", |r| r.capacity_range = range(i64::MAX, 0), Code::OutOfRange),
+    ("a limit below the smallest volume", |r| r.capacity_range = range(1, 1), Code::OutOfRange),
+    (
+        "xfs below 300 MiB",
+        |r| {
+            r.volume_capabilities = vec![mount("xfs")];
+            r.capacity_range = range(1, 200 << 20);
+        },
+        Code::OutOfRange,
+    ),
+    ("a path that is no base path", |r| parameter(r, "volumePath", "/raid10/other"), Code::InvalidArgument),
 ];
 
 fn many() -> VolumeCapability {
@@ -77,6 +81,23 @@ async fn a_malformed_create_is_refused_before_anything_is_read() {
         assert_eq!(code(driver.create(request).await), *expected, "{what}");
     }
     assert_eq!(driver.handle.faults().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_configuration_refuses_is_final_only_where_the_volume_was_read_not_to_be_there() {
+    let (_device, driver) = start().await;
+    for (what, spoil, expected) in REFUSED_HERE {
+        let mut request = creation("pvc-1", GIB);
+        spoil(&mut request);
+        assert_eq!(code(driver.create(request).await), *expected, "{what}");
+    }
+    assert_eq!(driver.handle.faults().count(), REFUSED_HERE.len() as u64, "one reading each");
+    driver.made("pvc-1").await;
+    for (what, spoil, _) in REFUSED_HERE {
+        let mut request = creation("pvc-1", GIB);
+        spoil(&mut request);
+        assert_eq!(code(driver.create(request).await), Code::Unavailable, "{what}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
