@@ -1,7 +1,7 @@
 //! Writes to a volume's row, with what is remembered of their outcome.
 
 use attachment::{Change, ExportChange};
-use routeros::{DiskChange, Error, ErrorKind, NvmeTcpExport, Outcome, Transport};
+use routeros::{DiskChange, DiskRow, Error, ErrorKind, NvmeTcpExport, Outcome, Transport};
 use tokio::time::Instant;
 
 use crate::Controller;
@@ -31,8 +31,25 @@ impl<T: Transport> Controller<T> {
                 if error.outcome() == Outcome::Unknown {
                     self.writes.doubt(slot, sending, Sent::Set(change.clone()));
                 }
-                Err(error)
+                Err(self.refused_whole(volume, error, deadline).await)
             }
+        }
+    }
+
+    /// A device may have taken some of several properties before it refused one (assumption `set-many`): then the
+    /// write was applied, though not as told.
+    async fn refused_whole(&self, volume: &Volume, error: Error, deadline: Instant) -> Error {
+        let refused = matches!(error.kind(), ErrorKind::Refused | ErrorKind::AlreadyExists);
+        if !refused || error.outcome() != Outcome::NotApplied {
+            return error;
+        }
+        match self.client.until(deadline).disk_by_id(&volume.row.id).await {
+            Ok(Some(row)) if settings(&row) != settings(&volume.row) => {
+                let what = format!("{error}, and yet the device took a part of the change");
+                Error::new(ErrorKind::Mismatch, what).with_outcome(Outcome::Applied)
+            }
+            Ok(_) => error,
+            Err(unread) => unread.with_outcome(Outcome::Unknown),
         }
     }
 
@@ -77,4 +94,21 @@ fn disk_change(change: &Change, port: u16) -> Result<DiskChange, Error> {
         }
     };
     Ok(DiskChange { comment: Some(comment), ..export })
+}
+
+/// What a change can set, as a row shows it.
+fn settings(row: &DiskRow) -> DiskChange {
+    let text = |shown: &Option<Box<str>>| shown.as_deref().map(str::to_owned);
+    DiskChange {
+        nvme_tcp_export: Some(row.nvme_tcp_export),
+        nvme_tcp_server_nqn: text(&row.nvme_tcp_server_nqn),
+        nvme_tcp_server_port: row.nvme_tcp_server_port,
+        nvme_tcp_server_allow_host_name: text(&row.nvme_tcp_server_allow_host_name),
+        comment: text(&row.comment),
+        file_size: row.file_size,
+        mount_filesystem: row.mount_filesystem,
+        smb_sharing: Some(row.smb_sharing),
+        nfs_sharing: Some(row.nfs_sharing),
+        media_sharing: Some(row.media_sharing),
+    }
 }
