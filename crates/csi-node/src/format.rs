@@ -89,6 +89,11 @@ pub(crate) enum Refusal {
         "a marker of an unfinished mkfs lies beside {beside}; the two contradict each other, so nothing is touched"
     )]
     ContradictoryMark { beside: String },
+    #[error(
+        "it looks like a mkfs.{found} of ours that did not end, but the volume was published as a raw block device, \
+         whose user may have written just that: it is not made again; wipe it yourself if it is of no use"
+    )]
+    UnfinishedAfterBlock { found: FsType },
     #[error("{bytes} bytes are too small for {fs}, which needs {least}: use a larger volume")]
     TooSmall { bytes: u64, fs: FsType, least: u64 },
     #[error(
@@ -158,9 +163,11 @@ fn mount(found: FsType, bytes: u64, intent: &Intent) -> Plan {
     }
 }
 
-/// Our own unfinished mkfs, if it still is what is asked for.
+/// Our own unfinished mkfs, if it still is what is asked for. A raw user could have written its proof,
+/// and neither a marker nor a superblock is the zeros that alone may be formatted then (node.md rule 9).
 fn remake(intent: &Intent, found: FsType, plan: Plan) -> Plan {
     match found == intent.fs {
+        _ if intent.published_as_block => Plan::Refuse(Refusal::UnfinishedAfterBlock { found }),
         true => plan,
         false => Plan::Refuse(Refusal::OtherType { found, asked: intent.fs }),
     }

@@ -67,6 +67,21 @@ fn each_sight_has_its_plan_and_any_doubt_refuses() {
     }
 }
 
+#[test]
+fn what_a_raw_user_may_have_written_is_never_our_own_unfinished_mkfs() {
+    let ours = intent(FsType::Ext4).uuid();
+    for (fs, superblock, mark) in [
+        (FsType::Ext4, Superblock::None, Mark::Ours),
+        (FsType::Ext4, Superblock::Unknown { offset: 7, looks_like: None }, Mark::Ours),
+        (FsType::Ext4, ext4(ours, false), Mark::Ours),
+        (FsType::Xfs, xfs(ours, true), Mark::None),
+    ] {
+        let raw = Intent { published_as_block: true, ..intent(fs) };
+        let planned = plan(&seen(superblock, mark, None), &raw);
+        assert_eq!(planned, Plan::Refuse(Refusal::UnfinishedAfterBlock { found: fs }));
+    }
+}
+
 proptest! {
     #[test]
     fn a_start_that_is_not_all_zeros_is_never_formatted_without_our_own_mark(

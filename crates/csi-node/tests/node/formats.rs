@@ -184,6 +184,17 @@ async fn another_nodes_unfinished_mkfs_is_known_as_ours_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn our_own_marker_proves_nothing_where_a_raw_user_may_have_written_it() {
+    let vol = Vol::ext4("a");
+    let marked = crash_after_marker(bench(&vol), &vol).await;
+    let other = marked.beside("b");
+    let refused = other.stage_after_block(&vol).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(refused.message().contains("published as a raw block device"), "{refused:?}");
+    assert!(other.kernel.formats().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_marker_beside_a_file_system_that_was_mounted_is_refused() {
     let vol = Vol::ext4("a");
     let marked = bench(&vol);
