@@ -79,8 +79,9 @@ pub(crate) fn standing(observed: &Observed, ask: &Publish) -> Standing {
     let others: Vec<_> = record.holders.iter().filter(other).cloned().collect();
     let unfenced: Vec<_> = record.left.iter().filter(other).cloned().collect();
     let is_holder = others.len() < record.holders.len();
-    // Who had it as a file system, or gets it as one, has it alone: two writers of one destroy it.
-    let only_block = ask.block && record.published.block && !record.published.filesystem;
+    // Who had it as a file system, or gets it as one, has it alone: two writers of one destroy it. And who was
+    // given it for itself does not know of a second writer.
+    let only_block = ask.block && record.published.block && !record.published.filesystem && record.shared;
     let was_recreated = !is_holder && others.iter().any(|holder| holder.is_named(&ask.node));
     if is_holder && (ask.block || (others.is_empty() && unfenced.is_empty())) {
         return Standing::Holder;
@@ -99,6 +100,7 @@ pub(crate) fn standing(observed: &Observed, ask: &Publish) -> Standing {
 pub(crate) fn closed(record: &Record) -> Change {
     let mut record = record.clone();
     (record.generation, record.unproven, record.migration) = (None, true, None);
+    record.shared = false;
     record.holders.clear();
     record.left.clear();
     Change { record, export: ExportChange::Close }
@@ -113,6 +115,10 @@ fn with_holder(record: &Record, ask: &Publish) -> Record {
     let mut record = record.clone();
     if !record.holders.iter().any(|holder| is_same(holder, &ask.node, ask.uid)) {
         record.holders.push(ask.holder());
+    }
+    if record.holders.len() == 1 {
+        // Who has it alone has it as it asked last; the second one joins only what is shared already.
+        record.shared = ask.block && ask.shared;
     }
     record.published.block |= ask.block;
     record.published.filesystem |= !ask.block;

@@ -57,6 +57,7 @@ impl Case {
         self.observed.record.holders = names.iter().map(|name| NodeRef::new(&node(name), None)).collect();
         self.observed.record.generation = Some(Generation::from_bits(G1));
         (self.observed.record.published.block, self.observed.record.published.filesystem) = (block, !block);
+        self.observed.record.shared = block;
         self.observed.export = Some(Export { nqn: self.nqn(Some(G1)), allow: Vec::new() });
         self
     }
@@ -143,6 +144,25 @@ fn a_second_node_joins_a_shared_block_volume_and_a_third_does_not() {
     assert!(matches!(case.publish("b", true, false), Plan::Refuse(Refusal::Held(_))), "not asked as shared");
     let full = self::case().held_by(&["a", "b"], true);
     assert!(matches!(full.publish("c", true, true), Plan::Refuse(Refusal::Full(_))));
+}
+
+#[test]
+fn a_second_node_does_not_join_one_that_has_the_block_volume_for_itself() {
+    let mut case = case();
+    for (first, again, joins) in
+        [(false, false, false), (true, true, true), (true, false, false), (false, true, true)]
+    {
+        case.observed = self::case().observed;
+        for shared in [first, again] {
+            if let Plan::Attach(change, told) = case.publish("a", true, shared) {
+                let export = Export { nqn: told.nqn.to_string(), allow: Vec::new() };
+                case.observed = Observed { record: change.record, export: Some(export) };
+            }
+        }
+        let plan = case.publish("b", true, true);
+        assert_eq!(matches!(plan, Plan::Attach(..)), joins, "{first} {again}: {plan:?}");
+        assert!(joins || matches!(plan, Plan::Refuse(Refusal::Held(_))), "{plan:?}");
+    }
 }
 
 #[test]

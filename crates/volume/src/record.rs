@@ -4,6 +4,8 @@
 //! rds1 <cluster> <generation|-> <published> <flags> t<term> [m<start>-<deadline>] [h<ref>,…] [x<ref>,…] <crc32>
 //! rds1 0a1b2c3d 00000000000000ab f - t7 hnode-a/1f2e3d4c 89abcdef
 //! ```
+//!
+//! The flags are `-`, or of `s` (shared) and `u` (unproven) those that are set, in this order.
 
 use std::fmt;
 
@@ -47,6 +49,8 @@ pub struct Record {
     pub generation: Option<Generation>,
     /// How it was ever published.
     pub published: Published,
+    /// Its holders have it as ReadWriteMany block: a second one may join.
+    pub shared: bool,
     /// The last generation ended with a node that was not seen to have let go: the next one settles.
     pub unproven: bool,
     /// The lease term of the controller that wrote this; 0 without Kubernetes.
@@ -81,6 +85,7 @@ impl Record {
             cluster,
             generation: None,
             published: Published::default(),
+            shared: false,
             unproven: false,
             term: 0,
             migration: None,
@@ -146,11 +151,7 @@ fn parse_version_1(comment: &str) -> Option<Record> {
         text => Some(Generation::parse(text)?),
     };
     record.published = parse_published(fields.next()?)?;
-    record.unproven = match fields.next()? {
-        "-" => false,
-        "u" => true,
-        _ => return None,
-    };
+    (record.shared, record.unproven) = parse_flags(fields.next()?)?;
     record.term = fields.next()?.strip_prefix('t')?.parse().ok()?;
     for field in fields {
         match field.split_at_checked(1)? {
@@ -174,6 +175,17 @@ fn parse_published(text: &str) -> Option<Published> {
     }
 }
 
+/// Whether it is shared, and whether it is unproven.
+fn parse_flags(text: &str) -> Option<(bool, bool)> {
+    match text {
+        "-" => Some((false, false)),
+        "s" => Some((true, false)),
+        "u" => Some((false, true)),
+        "su" => Some((true, true)),
+        _ => None,
+    }
+}
+
 fn parse_migration(times: &str) -> Option<Migration> {
     let (started, deadline) = times.split_once('-')?;
     Some(Migration { started: started.parse().ok()?, deadline: deadline.parse().ok()? })
@@ -190,9 +202,14 @@ fn checksum(body: &str) -> String {
 impl Record {
     fn body(&self) -> String {
         let generation = self.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string());
-        let unproven = if self.unproven { "u" } else { "-" };
+        let flags = match (self.shared, self.unproven) {
+            (false, false) => "-",
+            (true, false) => "s",
+            (false, true) => "u",
+            (true, true) => "su",
+        };
         let mut body =
-            format!("{VERSION} {} {generation} {} {unproven} t{}", self.cluster, self.published, self.term);
+            format!("{VERSION} {} {generation} {} {flags} t{}", self.cluster, self.published, self.term);
         if let Some(Migration { started, deadline }) = self.migration {
             body.push_str(&format!(" m{started}-{deadline}"));
         }
@@ -244,13 +261,14 @@ mod tests {
 
     prop_compose! {
         fn record()(
-            cluster in "[0-9a-f]{8}", generation: Option<u64>, filesystem: bool, block: bool, unproven: bool,
+            cluster in "[0-9a-f]{8}", generation: Option<u64>, filesystem: bool, block: bool, shared: bool, unproven: bool,
             term: u32, migration: Option<(u32, u32)>, holders in members(), left in members(),
         ) -> Record {
             Record {
                 cluster: ClusterHash::parse(&cluster).unwrap(),
                 generation: generation.map(Generation::from_bits),
                 published: Published { filesystem, block },
+                shared,
                 unproven,
                 term,
                 migration: migration.map(|(a, b)| Migration { started: a.into(), deadline: b.into() }),
@@ -272,6 +290,7 @@ mod tests {
                     prop_assert_eq!(written.uid(), read.uid());
                 }
                 prop_assert_eq!(read.generation, record.generation);
+                prop_assert_eq!((read.shared, read.unproven), (record.shared, record.unproven));
             }
         }
 

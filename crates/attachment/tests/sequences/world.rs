@@ -163,6 +163,7 @@ impl World {
                 new.published.block && !new.published.filesystem,
                 "two writers of a file system: {new:?}"
             );
+            assert!(new.shared, "a second writer beside one that has it for itself: {new:?}");
         }
         assert!(new.to_comment().is_ok());
         let stays = old.holders.iter().any(|holder| new.holders.contains(holder));
