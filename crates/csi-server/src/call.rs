@@ -1,6 +1,7 @@
 //! What surrounds every call: a span, a deadline, a metric, one log line, and a task of its own.
 
 pub(crate) mod deadline;
+mod method;
 pub(crate) mod metrics;
 mod record;
 mod reply;
@@ -98,7 +99,8 @@ where
     }
 }
 
-/// A handler that panicked, or whose runtime stops. Its effects are unknown.
+/// A handler that panicked, or whose runtime stops. Its effects are unknown, so that the code must be one after
+/// which the CO asks again: INTERNAL is final for the provisioner and the kubelet.
 fn broken_off(broken: JoinError) -> Status {
     let Ok(panic) = broken.try_into_panic() else {
         return Status::unavailable("the plugin is stopping");
@@ -109,5 +111,5 @@ fn broken_off(broken: JoinError) -> Status {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     tracing::error!(panic = text, "a handler panicked: this is a bug, please report it");
-    Status::internal("the plugin failed on this call (a bug); its log says more")
+    Status::unavailable("the plugin failed on this call (a bug); its log says more")
 }

@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
+use super::method;
 use crate::code::code_name;
 
 /// Seconds; the buckets of csi-lib-utils, so that its dashboards and alerts fit.
@@ -23,7 +24,7 @@ pub struct CallMetrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     driver_name: String,
-    method_name: String,
+    method_name: &'static str,
     grpc_status_code: &'static str,
 }
 
@@ -40,11 +41,11 @@ impl CallMetrics {
         Self { driver_name: driver_name.into(), operations }
     }
 
-    /// Adds one ended call. `method` as on the wire: `/csi.v1.Controller/CreateVolume`.
-    pub(crate) fn observe(&self, method: &str, code: Code, duration: Duration) {
+    /// Adds one ended call. `path` as on the wire: `/csi.v1.Controller/CreateVolume`.
+    pub(crate) fn observe(&self, path: &str, code: Code, duration: Duration) {
         let labels = Labels {
             driver_name: self.driver_name.clone(),
-            method_name: method.to_owned(),
+            method_name: method::label(path),
             grpc_status_code: code_name(code),
         };
         self.operations.get_or_create(&labels).observe(duration.as_secs_f64());

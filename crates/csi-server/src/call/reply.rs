@@ -29,7 +29,7 @@ impl Reply {
             Err(status) => return Self::failed(status),
         };
         let status = body.trailers().and_then(Status::from_header_map);
-        let status = status.unwrap_or_else(|| Status::unknown("the reply carries no grpc-status"));
+        let status = status.unwrap_or_else(|| Status::unavailable("the reply carries no grpc-status"));
         Self::new(&status, Response::from_parts(head, Body::new(body)))
     }
 
@@ -77,8 +77,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reply_without_a_status_is_unknown() {
+    async fn a_reply_without_a_status_leaves_the_outcome_unknown_and_is_not_final() {
         let reply = Reply::of(Response::new(Body::new(Full::from("message")))).await;
-        assert_eq!(reply.code, Code::Unknown);
+        assert_eq!(reply.code, Code::Unavailable);
     }
 }

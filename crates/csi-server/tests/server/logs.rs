@@ -60,7 +60,7 @@ async fn a_call_is_one_line_with_its_volume_and_never_a_secret() {
     for (name, said) in [
         ("vol-logged", "code=\"OK\""),
         ("refused-logged", "held by nœud-1"),
-        ("panics-logged", "code=\"Internal\""),
+        ("panics-logged", "code=\"Unavailable\""),
     ] {
         let span = format!("rpc{{method=\"CreateVolume\" volume_id=\"{name}\"}}");
         let ends = |line: &&str| line.contains("call ended") || line.contains("call failed");
