@@ -42,7 +42,11 @@ pub(crate) async fn create_volume<T: Transport>(
 }
 
 impl<T: Transport> Controller<T> {
-    async fn create_wanted(&self, wanted: &Wanted, deadline: Instant) -> Result<CreateVolumeResponse, Status> {
+    async fn create_wanted(
+        &self,
+        wanted: &Wanted,
+        deadline: Instant,
+    ) -> Result<CreateVolumeResponse, Status> {
         csi_server::record_volume_id(wanted.slot.as_str());
         let _guard = self.in_flight.try_start(wanted.slot.as_str(), "CreateVolume")?;
         let size = self.create(wanted, deadline).await?;

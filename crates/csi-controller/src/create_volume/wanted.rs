@@ -55,8 +55,7 @@ impl Wanted {
             })?,
             None => limits.default,
         };
-        let base =
-            config.base_path(&parameters).map_err(|error| here(Status::invalid_argument(error)))?;
+        let base = config.base_path(&parameters).map_err(|error| here(Status::invalid_argument(error)))?;
         Ok(Self {
             slot,
             name: request.name.clone(),
