@@ -27,6 +27,8 @@ pub(crate) struct Pools {
 #[derive(Default)]
 struct Known {
     read: Option<Reading>,
+    /// When that reading was begun.
+    asked: Option<Instant>,
     /// Until when the reading is as good as a new one.
     fresh_until: Option<Instant>,
     /// How long a reading is fresh: as long as the next is awaited, nothing where nobody reads by the clock.
@@ -115,9 +117,14 @@ impl Reading {
 }
 
 impl Pools {
-    /// Takes a reading that was begun at `asked`.
+    /// Takes a reading that was begun at `asked`, unless a later one was taken before: what that one ended to
+    /// promise, this one may not show.
     pub(crate) fn install(&self, reading: Reading, asked: Instant) {
         let mut known = self.lock();
+        if known.asked.is_some_and(|newest| asked < newest) {
+            return;
+        }
+        known.asked = Some(asked);
         known.own.retain(|_, promise| promise.shown_after.is_none_or(|after| asked <= after));
         known.read = Some(reading);
         known.fresh_until = Some(Instant::now() + known.fresh_for);
@@ -231,14 +238,18 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn pools(free: u64, images: &[(&str, u64)]) -> Pools {
+    fn reading(free: u64, images: &[(&str, u64)]) -> Reading {
         let mut reading = Reading::default();
         reading.mounts.insert("raid".into(), Mount { size: 10 * GIB, free });
         for (slot, bytes) in images {
             reading.images.insert((*slot).to_owned(), Image { pool: "raid".into(), bytes: *bytes });
         }
+        reading
+    }
+
+    fn pools(free: u64, images: &[(&str, u64)]) -> Pools {
         let pools = Pools { reserve: PoolReserve::percent(0).unwrap(), ..Pools::default() };
-        pools.install(reading, Instant::now());
+        pools.install(reading(free, images), Instant::now());
         pools
     }
 
@@ -268,6 +279,17 @@ mod tests {
         let pools = pools(6 * GIB, &[]);
         pools.reserve("raid", "a", 4 * GIB).unwrap().keep();
         assert_eq!(pools.left("raid"), Ok(2 * GIB));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_was_overtaken_by_a_later_one_is_not_taken() {
+        let begun = Instant::now();
+        let pools = pools(10 * GIB, &[]);
+        pools.reserve("raid", "a", 4 * GIB).unwrap().keep();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        pools.install(reading(10 * GIB, &[("a", 4 * GIB)]), Instant::now());
+        pools.install(reading(10 * GIB, &[]), begun);
+        assert_eq!(pools.left("raid"), Ok(6 * GIB));
     }
 
     #[tokio::test]
