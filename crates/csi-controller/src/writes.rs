@@ -237,6 +237,51 @@ mod tests {
     }
 
     #[test]
+    fn a_change_is_seen_only_in_a_row_that_shows_every_part_of_it() {
+        let shown = [
+            (".id", "*1"),
+            ("slot", "rds-a"),
+            ("type", "file"),
+            ("comment", "c"),
+            ("file-size", "1048576"),
+            ("mount-filesystem", "false"),
+            ("nvme-tcp-export", "true"),
+            ("nvme-tcp-server-nqn", "n"),
+            ("nvme-tcp-server-port", "4420"),
+            ("nvme-tcp-server-allow-host-name", "h"),
+        ];
+        let row = DiskRow::try_from(&shown.into_iter().collect::<routeros::Row>()).unwrap();
+        let is_seen = |change: DiskChange| Sent::Set(change).is_seen_in(Some(&row));
+        let as_shown = DiskChange {
+            nvme_tcp_export: Some(true),
+            nvme_tcp_server_nqn: Some("n".into()),
+            nvme_tcp_server_port: Some(4420),
+            nvme_tcp_server_allow_host_name: Some("h".into()),
+            comment: Some("c".into()),
+            file_size: Some(1 << 20),
+            mount_filesystem: Some(false),
+            smb_sharing: Some(false),
+            nfs_sharing: Some(false),
+            media_sharing: Some(false),
+        };
+        assert!(is_seen(as_shown.clone()));
+        for other in [
+            DiskChange { nvme_tcp_export: Some(false), ..as_shown.clone() },
+            DiskChange { nvme_tcp_server_nqn: Some("m".into()), ..as_shown.clone() },
+            DiskChange { nvme_tcp_server_port: Some(4421), ..as_shown.clone() },
+            DiskChange { nvme_tcp_server_allow_host_name: Some(String::new()), ..as_shown.clone() },
+            DiskChange { comment: Some("d".into()), ..as_shown.clone() },
+            DiskChange { file_size: Some(2 << 20), ..as_shown.clone() },
+            DiskChange { mount_filesystem: Some(true), ..as_shown.clone() },
+            DiskChange { smb_sharing: Some(true), ..as_shown.clone() },
+            DiskChange { nfs_sharing: Some(true), ..as_shown.clone() },
+            DiskChange { media_sharing: Some(true), ..as_shown },
+        ] {
+            assert!(!is_seen(other.clone()), "{other:?}");
+        }
+    }
+
+    #[test]
     fn a_try_again_sends_the_same_generation_to_the_same_node_only() {
         let (writes, a, b) =
             (Writes::new(Order::Fifo), NodeId::of_node("a").unwrap(), NodeId::of_node("b").unwrap());

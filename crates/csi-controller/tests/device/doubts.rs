@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use csi_controller::{Config, DeviceFacts};
+use routeros::{Client, DiskChange};
 use routeros_sim::{Action, Fault, When};
 use tokio::time::Instant;
 use tonic::Code;
@@ -139,5 +140,20 @@ async fn a_generation_whose_end_was_unknown_is_not_used_again() {
     lose_reply(&driver, "PATCH");
     assert_eq!(code(driver.unpublish(&id, "rds:a").await), Code::Unavailable);
     driver.unpublish(&id, "rds:a").await.unwrap();
+    assert_ne!(driver.publish(Publishing::of(&id, "rds:a")).await.unwrap()["nvme_nqn"], first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_that_somebody_else_ended_is_not_used_again() {
+    let (device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    let free = driver.disk(&id)["comment"].clone();
+    lose_reply(&driver, "PATCH");
+    assert_eq!(code(driver.publish(Publishing::of(&id, "rds:a")).await), Code::Unavailable);
+    let first = driver.disk(&id)["nvme-tcp-server-nqn"].clone();
+    let operator = Client::new(device.transport().0);
+    let row = operator.disk_by_slot(&id).await.unwrap().unwrap();
+    let by_hand = DiskChange { comment: Some(free), ..DiskChange::export(None) };
+    operator.set_disk(&row.id, &id, &by_hand).await.unwrap();
     assert_ne!(driver.publish(Publishing::of(&id, "rds:a")).await.unwrap()["nvme_nqn"], first);
 }
