@@ -167,14 +167,14 @@ impl Dispatcher {
         }
         let in_the_way = |helper: &Helper| {
             let beside = helper.op.as_ref().is_some_and(|running| op.goes_beside(running));
-            helper.outcome.borrow().is_none() && !beside
+            helper.is_running() && !beside
         };
         let mut others = helpers.iter().filter(|((other, _), _)| other == slot).map(|(_, helper)| helper);
         if let Some(other) = others.find(|helper| in_the_way(helper)) {
             return Begun::Other(other.clone());
         }
         // What ended and was not asked for is older than what begins now: nobody may take it for news.
-        helpers.retain(|(other, _), helper| other != slot || helper.outcome.borrow().is_none());
+        helpers.retain(|(other, _), helper| other != slot || helper.is_running());
         let process = Arc::<Process>::default();
         let work = self.clone().execute(key.clone(), op.clone(), process.clone(), turn);
         let helper = start(Some(op.clone()), process, work);
@@ -231,9 +231,8 @@ impl Dispatcher {
     }
 
     pub(super) fn stuck(&self) -> Vec<Stuck> {
-        let running = |helper: &Helper| {
-            helper.process.abandoned.load(Ordering::Relaxed) && helper.outcome.borrow().is_none()
-        };
+        let running =
+            |helper: &Helper| helper.process.abandoned.load(Ordering::Relaxed) && helper.is_running();
         let all = self.helpers();
         let helpers = all.iter().filter(|(_, helper)| running(helper));
         helpers
@@ -271,6 +270,11 @@ fn start(
 }
 
 impl Helper {
+    /// A task that panicked ended without an outcome, and nobody shall wait for one.
+    fn is_running(&self) -> bool {
+        self.outcome.borrow().is_none() && self.outcome.has_changed().is_ok()
+    }
+
     fn name(&self) -> &'static str {
         self.op.as_ref().map_or("an operation of another version of the driver", Op::name)
     }
@@ -293,5 +297,27 @@ impl std::fmt::Display for Process {
             (Some(pid), false) => write!(formatter, "its helper (pid {pid}) goes on"),
             (Some(pid), true) => write!(formatter, "its helper (pid {pid}) hangs in the kernel (state D)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_task_that_panicked_is_no_helper_that_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let config = Config::new(root.path().join("run")).unwrap();
+        let roots = Roots { sys: config.sys.clone(), dev: config.dev.clone() };
+        let dispatcher = Dispatcher::new(config, roots).unwrap();
+        let slot = Slot::parse("a").unwrap();
+        let lost = start(None, Arc::default(), async { panic!("as a bug would") });
+        dispatcher.helpers().insert((slot.clone(), Lane::Ordinary), lost);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        // Nothing is held, so no process is needed.
+        let op = Op::Release { target: "/nowhere".into() };
+        assert_eq!(dispatcher.run(Volume { slot: &slot, deadline }, op).await, Ok(Output::Done));
     }
 }
