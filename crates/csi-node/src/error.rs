@@ -93,6 +93,8 @@ pub(crate) fn host_code(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Abandoned => Code::DeadlineExceeded,
         ErrorKind::Pending | ErrorKind::Busy => Code::Aborted,
-        ErrorKind::Refused(_) | ErrorKind::Missing | ErrorKind::Malformed => Code::Unavailable,
+        ErrorKind::Refused(_) | ErrorKind::Unwritten | ErrorKind::Missing | ErrorKind::Malformed => {
+            Code::Unavailable
+        }
     }
 }

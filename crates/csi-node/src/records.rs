@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     Staging,
     /// Pods may use it.
     Staged,
-    /// It was synced, and is unmounted and disconnected now.
+    /// It was synced, nobody has it open any more, and it is disconnected now: nothing is left to lose.
     Unstaging,
 }
 

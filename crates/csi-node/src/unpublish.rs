@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use csi_grpc::v1::{NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse};
-use host::{ErrorKind, Host, Volume};
+use host::{Device, ErrorKind, Host, MountEntry, Volume};
 use tokio::time::Instant;
 
 use crate::Node;
+use crate::attached::Number as _;
 use crate::error::Result;
 use crate::request;
 use crate::seen::Seen;
@@ -30,8 +31,12 @@ pub(crate) async fn unpublish<H: Host>(
     for entry in &there {
         foreign::refuse_bound(&node.host, &seen, &slot, &node.config.nqn_prefix, entry).await?;
     }
+    let devices = bound(node, &seen, &there).await?;
     for _ in &there {
         node.metrics.mounted("unmount", node.host.unmount(volume, &target).await)?;
+    }
+    for device in &devices {
+        say_unwritten(node, volume, node.host.flush(volume, device).await)?;
     }
     release(node, volume, &target).await?;
     node.host.remove_empty(&target).await?;
@@ -54,10 +59,38 @@ async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Resul
 /// Flushes and closes a block device's descriptor. The loss that a failed flush tells is said; a device that is
 /// gone is closed by then, and newer kernels tell the loss of any other once, so the second attempt may close.
 async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> Result<()> {
-    let Err(error) = node.host.release(volume, target).await else { return Ok(()) };
-    if !matches!(error.kind, ErrorKind::Refused(_)) {
-        return Err(error.into());
+    match say_unwritten(node, volume, node.host.release(volume, target).await)? {
+        Told::Nothing => Ok(()),
+        Told::Loss => Ok(node.host.release(volume, target).await?),
     }
-    node.say_loss(volume.slot, "", &format!("flushing at unpublish failed: {error}"));
-    Ok(node.host.release(volume, target).await?)
+}
+
+/// The devices that were bound at a target: a holder that died with its container flushes nothing.
+async fn bound<H: Host>(node: &Node<H>, seen: &Seen, there: &[&MountEntry]) -> Result<Vec<Device>> {
+    let mut devices = Vec::new();
+    for entry in there.iter().filter(|entry| mounted::is_device_bind(entry)) {
+        let number = mounted::bound_device(&node.host, &entry.target).await?;
+        let namespaces = seen.subsystems.iter().flat_map(|subsystem| &subsystem.namespaces);
+        let found = namespaces.map(|one| &one.device).find(|device| Some(device.number()) == number);
+        devices.extend(found.filter(|device| !devices.contains(*device)).cloned());
+    }
+    Ok(devices)
+}
+
+/// What a flush told.
+enum Told {
+    Nothing,
+    Loss,
+}
+
+/// Says the loss that the kernel tells; a flush that did not run is the retry's.
+fn say_unwritten<H: Host>(node: &Node<H>, volume: Volume<'_>, flushed: host::Result<()>) -> Result<Told> {
+    match flushed {
+        Ok(()) => Ok(Told::Nothing),
+        Err(error) if error.kind == ErrorKind::Unwritten => {
+            node.say_loss(volume.slot, "", &format!("flushing at unpublish failed: {error}"));
+            Ok(Told::Loss)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -96,18 +96,19 @@ async fn refuse_users<H: Host>(node: &Node<H>, seen: &Seen, plan: &Plan, staging
 /// The usual order: everything is written before anything is cut.
 async fn let_go<H: Host>(node: &Node<H>, volume: Volume<'_>, seen: &Seen, plan: &Plan) -> Result<()> {
     sync(node, volume, plan).await?;
+    unmount(node, volume, plan).await?;
+    free(node, volume, plan).await?;
     if let Some(record) = &seen.record {
         node.records.save(&crate::records::StageRecord { phase: Phase::Unstaging, ..record.clone() })?;
     }
-    unmount(node, volume, plan).await?;
-    free(node, volume, plan).await?;
     disconnect(node, volume, plan).await
 }
 
 /// Fenced: the unmount of a path that is not live would hang for ever (node.md K4).
 async fn cut_off<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
-    disconnect(node, volume, plan).await?;
+    // Said first: after a crash in between nothing would tell it any more.
     say_loss(node, volume, plan, "the attachment was fenced before everything was written");
+    disconnect(node, volume, plan).await?;
     node.host.join(volume).await?;
     unmount(node, volume, plan).await?;
     free(node, volume, plan).await
@@ -115,7 +116,7 @@ async fn cut_off<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Re
 
 /// The kernel removed the controllers itself; what is still mounted is dead.
 async fn clear<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
-    if !plan.staged.is_empty() && !plan.synced {
+    if plan.may_lose {
         say_loss(node, volume, plan, "the connection was removed by the kernel while the volume was staged");
     }
     unmount(node, volume, plan).await?;
@@ -127,8 +128,8 @@ fn say_loss<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan, why: &str)
     node.say_loss(volume.slot, nqn, why);
 }
 
-/// Writes everything back. An error is the loss of something, said once by the kernel: it is said
-/// here and gone on from; a sync that does not end is waited for by the retry.
+/// Writes everything back. The kernel's own error is the loss of something, told once: it is said
+/// here and gone on from; a sync that did not run or has not ended is the retry's.
 async fn sync<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
     let mut outcomes = Vec::new();
     match plan.staged.first() {
@@ -141,10 +142,11 @@ async fn sync<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Resul
     }
     for outcome in outcomes {
         match outcome {
-            Err(error) if matches!(error.kind, ErrorKind::Abandoned | ErrorKind::Pending) => {
-                return Err(error.into());
+            Err(error) if error.kind == ErrorKind::Unwritten => {
+                say_loss(node, volume, plan, &format!("syncing failed: {error}"));
             }
-            Err(error) => say_loss(node, volume, plan, &format!("syncing failed: {error}")),
+            // It has not run, or not to its end: nothing is lost by trying again.
+            Err(error) => return Err(error.into()),
             Ok(()) => {}
         }
     }

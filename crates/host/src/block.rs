@@ -16,6 +16,9 @@ pub struct Device {
     pub major: u32,
     /// The minor number.
     pub minor: u32,
+    /// The subsystem that it was found under: numbers are used again once a device is gone, so what opens the
+    /// device compares this as well. `None` expects none: no NVMe device.
+    pub nqn: Option<String>,
 }
 
 /// A range of a device in bytes.
@@ -51,7 +54,7 @@ impl fmt::Display for Device {
 }
 
 /// Block devices of this node. Every method opens the device by name and refuses it where its
-/// number is not the given one: names are reused (node.md K13).
+/// number or its subsystem is not the given one: both names and numbers are reused (node.md K13).
 pub trait Block {
     /// Reads a range past the page cache.
     ///

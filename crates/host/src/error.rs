@@ -18,6 +18,9 @@ pub enum ErrorKind {
     /// The kernel or a tool refused, with this errno where there is one. Nothing is known to have
     /// been changed beyond what the operation's documentation says.
     Refused(Option<i32>),
+    /// syncfs or fsync itself failed: something that was written before is lost. Never said of a sync that
+    /// did not run.
+    Unwritten,
     /// What was asked for is not there.
     Missing,
     /// It is there and in use by somebody else (EBUSY).

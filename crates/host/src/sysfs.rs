@@ -61,7 +61,7 @@ fn subsystem(directory: &Path) -> Result<Subsystem> {
         let path = directory.join(&name);
         match parse_name(&name) {
             Some(Name::Controller) => controllers.extend(unless_gone(controller(&path, name))?),
-            Some(Name::Head) => namespaces.extend(unless_gone(namespace(&path, name))?),
+            Some(Name::Head) => namespaces.extend(unless_gone(namespace(&path, name, &nqn))?),
             None => {}
         }
     }
@@ -96,7 +96,7 @@ fn controller(path: &Path, name: String) -> Result<Controller> {
     Ok(Controller { name, state, address })
 }
 
-fn namespace(path: &Path, name: String) -> Result<Namespace> {
+fn namespace(path: &Path, name: String, nqn: &str) -> Result<Namespace> {
     let malformed = |what: &str, text: &str| {
         Error::new(ErrorKind::Malformed, format!("{}/{what}: {text:?}", path.display()))
     };
@@ -108,7 +108,20 @@ fn namespace(path: &Path, name: String) -> Result<Namespace> {
     let (major, minor) = parse_dev(&dev).ok_or_else(|| malformed("dev", &dev))?;
     let id = u32::try_from(number("nsid")?).map_err(|_| malformed("nsid", "too large"))?;
     let bytes = number("size")?.checked_mul(SECTOR).ok_or_else(|| malformed("size", "too large"))?;
-    Ok(Namespace { id, device: Device { name, major, minor }, bytes })
+    let device = Device { name, major, minor, nqn: Some(nqn.to_owned()) };
+    Ok(Namespace { id, device, bytes })
+}
+
+/// Whether the kernel has this very device: its number, and under it the subsystem that is expected.
+pub(crate) fn is_there(sys: &Path, device: &Device) -> Result<bool> {
+    let path = sys.join(format!("dev/block/{}:{}", device.major, device.minor));
+    if !path.try_exists().map_err(|error| Error::io("stat", &path, &error))? {
+        return Ok(false);
+    }
+    let Some(expected) = &device.nqn else { return Ok(true) };
+    // A head's parent is its subsystem (Linux, nvme_mpath_set_live).
+    let shown = unless_gone(attribute(&path.join("device/subsysnqn")))?;
+    Ok(shown.as_ref() == Some(expected))
 }
 
 /// `259:3`.
@@ -166,9 +179,9 @@ mod tests {
             state: ControllerState::Reconnecting,
             address: "traddr=10.0.0.1,trsvcid=4420".into(),
         };
-        let device = Device { name: "nvme3n1".into(), major: 259, minor: 5 };
-        let namespace = Namespace { id: 1, device, bytes: 16 << 20 };
         let nqn = "nqn.test:vol.0000000000000001".to_owned();
+        let device = Device { name: "nvme3n1".into(), major: 259, minor: 5, nqn: Some(nqn.clone()) };
+        let namespace = Namespace { id: 1, device, bytes: 16 << 20 };
         assert_eq!(found, [Subsystem { nqn, controllers: vec![controller], namespaces: vec![namespace] }]);
     }
 
@@ -180,6 +193,30 @@ mod tests {
         assert!(subsystems(root.path()).unwrap()[0].namespaces.is_empty());
         put(&base, &[("nvme0n1/dev", "259\n"), ("nvme0n1/size", "8\n")]);
         assert_eq!(subsystems(root.path()).unwrap_err().kind, ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn a_device_whose_number_went_to_another_subsystem_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        put(
+            root.path(),
+            &[("dev/block/259:5/device/subsysnqn", "nqn.test:b\n"), ("dev/block/7:0/size", "8\n")],
+        );
+        let device = |major, minor, nqn: Option<&str>| Device {
+            name: "nvme3n1".into(),
+            major,
+            minor,
+            nqn: nqn.map(str::to_owned),
+        };
+        for (device, expected) in [
+            (device(259, 5, Some("nqn.test:b")), true),
+            (device(259, 5, Some("nqn.test:a")), false),
+            (device(259, 6, Some("nqn.test:b")), false),
+            (device(7, 0, Some("nqn.test:b")), false),
+            (device(7, 0, None), true),
+        ] {
+            assert_eq!(is_there(root.path(), &device).unwrap(), expected, "{device:?}");
+        }
     }
 
     #[test]

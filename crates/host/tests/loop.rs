@@ -49,6 +49,7 @@ impl Loop {
             name: path.file_name().unwrap().to_str().unwrap().to_owned(),
             major: rustix::fs::major(rdev),
             minor: rustix::fs::minor(rdev),
+            nqn: None,
         };
         let linux = driver(root.path());
         Self { root, device, linux, slot: Slot::parse("vol").unwrap() }

@@ -33,8 +33,8 @@ pub(super) struct Plan {
     pub(super) remains: Vec<Remains>,
     /// The staging mounts, one for each time that it is mounted.
     pub(super) staged: Vec<PathBuf>,
-    /// An earlier attempt synced it already.
-    pub(super) synced: bool,
+    /// Something may have been written that no sync has told to be safe.
+    pub(super) may_lose: bool,
 }
 
 /// Decides.
@@ -63,7 +63,9 @@ pub(super) fn plan(
     }
     let order = order(seen, &remains, is_fenced)?;
     let synced = record.is_some_and(|record| record.phase == Phase::Unstaging);
-    Ok(Plan { order, remains, staged, synced })
+    // A device that was seen was mounted or published, or about to be.
+    let used = !staged.is_empty() || record.is_some_and(|record| record.device.is_some());
+    Ok(Plan { order, remains, staged, may_lose: used && !synced })
 }
 
 fn order(seen: &Seen, remains: &[Remains], is_fenced: bool) -> Result<Order> {

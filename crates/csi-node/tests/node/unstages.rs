@@ -14,7 +14,7 @@ async fn staged_only(version: KernelVersion, vol: &Vol) -> Bench {
 }
 
 async fn losses(bench: &Bench) -> bool {
-    bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 1")
+    !bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0")
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,4 +176,46 @@ async fn a_staging_path_that_is_another_volumes_stays_mounted() {
     assert_eq!(refused.code(), Code::Aborted);
     assert!(refused.message().contains(&two.nqn()), "{refused:?}");
     bench.unstage(&two).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_never_ran_is_no_loss_and_is_tried_again() {
+    let vol = Vol::ext4("a");
+    let bench = staged_only(KernelVersion::V6_12, &vol).await;
+    // EAGAIN: no process could be started.
+    bench.kernel.fail_next("sync", 11);
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(bench.fabric.sessions(&vol.nqn()).len(), 1);
+    bench.unstage(&vol).await.unwrap();
+    assert!(!losses(&bench).await);
+    let other = bench.beside("b");
+    other.stage(&vol).await.unwrap();
+    assert_eq!(other.kernel.read_file(&vol.staging(), "f").unwrap(), b"bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_goes_before_its_device_was_free_is_a_loss_and_one_that_goes_after_is_none() {
+    for (failing, lost) in [("unmount", true), ("is-free", true), ("disconnect", false)] {
+        let vol = Vol::ext4("a");
+        let bench = staged_only(KernelVersion::V6_12, &vol).await;
+        bench.kernel.fail_next(failing, 5);
+        bench.unstage(&vol).await.unwrap_err();
+        bench.fabric.unexport(&vol.nqn());
+        bench.unstage(&vol).await.unwrap();
+        bench.assert_clean();
+        assert_eq!(losses(&bench).await, lost, "{failing}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_device_that_was_lost_without_a_holder_is_a_loss() {
+    let vol = Vol::block("a");
+    let mut bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+    // The holder ends with its container, so nobody is left to tell it at the unpublish.
+    bench.restart();
+    bench.fabric.unexport(&vol.nqn());
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    bench.assert_clean();
+    assert!(losses(&bench).await);
 }

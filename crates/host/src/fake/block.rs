@@ -115,7 +115,7 @@ impl Kernel<'_> {
             // Linux 6.12 says it to the first sync only (node.md K9).
             PathState::Gone if head.lost && !(head.told && version == KernelVersion::V6_12) => {
                 head.told = true;
-                Err(errno("sync", EIO).into())
+                Err(Error { kind: ErrorKind::Unwritten, ..errno("sync", EIO) }.into())
             }
             PathState::Gone => Ok(()),
         }

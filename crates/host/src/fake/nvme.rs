@@ -354,7 +354,8 @@ impl Kernel<'_> {
 
 impl Head {
     pub(super) fn device(&self) -> Device {
-        Device { name: format!("nvme{}n1", self.minor), major: MAJOR, minor: self.minor }
+        let (minor, nqn) = (self.minor, Some(self.nqn.clone()));
+        Device { name: format!("nvme{minor}n1"), major: MAJOR, minor, nqn }
     }
 
     fn namespace(&self) -> Namespace {
@@ -365,7 +366,8 @@ impl Head {
 fn local_drive() -> Subsystem {
     let controller =
         crate::Controller { name: "nvme0".into(), state: ControllerState::Live, address: String::new() };
-    let device = Device { name: "nvme0n1".into(), major: MAJOR, minor: 0 };
+    let nqn = Some(LOCAL_DRIVE.to_owned());
+    let device = Device { name: "nvme0n1".into(), major: MAJOR, minor: 0, nqn };
     let namespace = Namespace { id: 1, device, bytes: 64 << 30 };
     Subsystem { nqn: LOCAL_DRIVE.into(), controllers: vec![controller], namespaces: vec![namespace] }
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::op::Output;
 use crate::protocol::Roots;
+use crate::sysfs::is_there;
 use crate::{Device, Error, ErrorKind, Range, Result};
 
 /// What direct I/O needs on every device: the largest block size that is met (node.md K16).
@@ -30,7 +31,8 @@ pub(super) const DIRECT_READ: Mode = Mode { write: false, flags: OFlags::DIRECT 
 const DIRECT_WRITE: Mode = Mode { write: true, flags: OFlags::DIRECT };
 const EXCLUSIVE: Mode = Mode { write: false, flags: OFlags::EXCL };
 
-/// Opens a device and refuses it where its number is another one's.
+/// Opens a device and refuses it where its number or its subsystem is another one's. While it is open, no
+/// other device gets the number or the name.
 pub(super) fn open(roots: &Roots, device: &Device, mode: Mode) -> Result<File> {
     let path = roots.device(device);
     let flags = i32::try_from(mode.flags.bits()).unwrap_or_default();
@@ -39,11 +41,17 @@ pub(super) fn open(roots: &Roots, device: &Device, mode: Mode) -> Result<File> {
     let metadata = file.metadata().map_err(|error| Error::io("fstat", &path, &error))?;
     let rdev = metadata.rdev();
     let number = (rustix::fs::major(rdev), rustix::fs::minor(rdev));
-    if metadata.file_type().is_block_device() && number == (device.major, device.minor) {
-        return Ok(file);
+    if !metadata.file_type().is_block_device() || number != (device.major, device.minor) {
+        let message = format!("{} is now {}:{}, not {device}", path.display(), number.0, number.1);
+        return Err(Error::new(ErrorKind::Missing, message));
     }
-    let message = format!("{} is now {}:{}, not {device}", path.display(), number.0, number.1);
-    Err(Error::new(ErrorKind::Missing, message))
+    // Last: from the open on the number stays with what was opened.
+    if device.nqn.is_some() && !is_there(&roots.sys, device)? {
+        let expected = device.nqn.as_deref().unwrap_or_default();
+        let message = format!("{device} is of {expected} no more: its number went to another device");
+        return Err(Error::new(ErrorKind::Missing, message));
+    }
+    Ok(file)
 }
 
 /// ENXIO and ENODEV: the node is there, the device behind it is not.
@@ -112,26 +120,32 @@ pub(super) fn write(roots: &Roots, device: &Device, offset: u64, bytes: &[u8]) -
 
 pub(super) fn flush(roots: &Roots, device: &Device) -> Result<Output> {
     let file = open(roots, device, PLAIN)?;
-    file.sync_all().map_err(|error| Error::io("fsync", &roots.device(device), &error))?;
+    file.sync_all().map_err(|error| unwritten("fsync", &roots.device(device), &error))?;
     Ok(Output::Done)
 }
 
+/// What a sync said: the loss of something, whatever the errno.
+pub(super) fn unwritten(what: &str, path: &Path, error: &io::Error) -> Error {
+    Error { kind: ErrorKind::Unwritten, ..Error::io(what, path, error) }
+}
+
 pub(super) fn is_free(roots: &Roots, device: &Device) -> Result<Output> {
+    // Open first without a claim: nobody else's device is claimed, not even for a moment.
+    let _kept_open = match open(roots, device, PLAIN) {
+        // The name may be another's by now; only number and subsystem tell that the device is gone.
+        Err(error) if error.kind == ErrorKind::Missing && !is_there(&roots.sys, device)? => {
+            return Ok(Output::Free(true));
+        }
+        opened => opened?,
+    };
     match open(roots, device, EXCLUSIVE) {
         Ok(_) => Ok(Output::Free(true)),
         Err(error) if error.kind == ErrorKind::Busy => Ok(Output::Free(false)),
-        // The name may be another's by now; only the number tells that the device is gone.
-        Err(error) if error.kind == ErrorKind::Missing && !has_number(roots, device)? => {
+        Err(error) if error.kind == ErrorKind::Missing && !is_there(&roots.sys, device)? => {
             Ok(Output::Free(true))
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether the kernel has a device of that number.
-pub(super) fn has_number(roots: &Roots, device: &Device) -> Result<bool> {
-    let path = roots.sys.join(format!("dev/block/{}:{}", device.major, device.minor));
-    path.try_exists().map_err(|error| Error::io("stat", &path, &error))
 }
 
 #[cfg(test)]

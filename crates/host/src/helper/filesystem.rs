@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::io::Errno;
 use uuid::Uuid;
 use volume::FsType;
 
@@ -12,7 +13,7 @@ use crate::op::Output;
 use crate::protocol::Roots;
 use crate::{Device, Error, ErrorKind, Result, Usage};
 
-use super::block::{PLAIN, open};
+use super::block::{PLAIN, open, unwritten};
 use super::tool::run;
 
 /// The block size of both, so that ext4's block counts can be given.
@@ -93,8 +94,12 @@ pub(super) fn grow(roots: &Roots, device: &Device, mountpoint: &Path, fs: FsType
 }
 
 pub(super) fn sync(mountpoint: &Path) -> Result<Output> {
-    let directory = File::open(mountpoint).map_err(|error| Error::io("open", mountpoint, &error))?;
-    rustix::fs::syncfs(&directory).map_err(|error| Error::io("syncfs", mountpoint, &error.into()))?;
+    let directory = File::open(mountpoint).map_err(|error| match error.raw_os_error() {
+        // A file system that was shut down says EIO to everything (node.md K9), and never syncs again.
+        Some(errno) if errno == Errno::IO.raw_os_error() => unwritten("open", mountpoint, &error),
+        _ => Error::io("open", mountpoint, &error),
+    })?;
+    rustix::fs::syncfs(&directory).map_err(|error| unwritten("syncfs", mountpoint, &error.into()))?;
     Ok(Output::Done)
 }
 

@@ -10,9 +10,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use crate::op::{Op, Output};
 use crate::protocol::{Request, write_answer};
+use crate::sysfs::is_there;
 use crate::{Device, Error, ErrorKind, Result};
 
-use super::block::{PLAIN, has_number, open};
+use super::block::{PLAIN, open, unwritten};
 
 /// A request to a holder names a device and a path.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -51,7 +52,7 @@ fn serve(stream: &UnixStream, file: &File, request: &Request, device: &Device) -
     };
     let is_release = !matches!(serde_json::from_str(&line)?, Op::Hold { .. });
     // What cannot be told is not gone.
-    let is_gone = || matches!(has_number(&request.roots, device), Ok(false));
+    let is_gone = || matches!(is_there(&request.roots.sys, device), Ok(false));
     let let_go = is_release && (answer.is_ok() || is_gone());
     if let (true, Some(path)) = (let_go, &request.socket) {
         // Before the answer, so that the next hold for this path finds no socket of ours.
@@ -63,5 +64,5 @@ fn serve(stream: &UnixStream, file: &File, request: &Request, device: &Device) -
 
 fn flush(file: &File, request: &Request, device: &Device) -> Result<Output> {
     let flushed = file.sync_all();
-    flushed.map(|()| Output::Done).map_err(|error| Error::io("fsync", &request.roots.device(device), &error))
+    flushed.map(|()| Output::Done).map_err(|error| unwritten("fsync", &request.roots.device(device), &error))
 }

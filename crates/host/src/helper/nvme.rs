@@ -1,10 +1,11 @@
 //! The writes to the kernel's NVMe host, in a helper.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::fabrics::option;
@@ -96,12 +97,45 @@ fn command(roots: &Roots, controller: &str, attribute: &str) -> Result<()> {
     std::fs::write(&path, "1").map_err(|error| Error::io("write", &path, &error))
 }
 
+fn controllers(roots: &Roots, nqn: &str) -> Result<Vec<String>> {
+    let controllers = of_nqn(roots, nqn)?.into_iter().flat_map(|subsystem| subsystem.controllers);
+    Ok(controllers.map(|controller| controller.name).collect())
+}
+
+/// Deletes a controller of this NQN. Its name may be another's at any moment, so what is compared and what
+/// is written to are opened in one and the same directory, which never becomes another controller's.
+fn delete(roots: &Roots, controller: &str, nqn: &str) -> Result<()> {
+    let path = roots.sys.join("class/nvme").join(controller);
+    let failed = |what: &'static str| {
+        let path = path.clone();
+        move |error: io::Error| Error::io(what, &path, &error)
+    };
+    let directory = File::open(&path).map_err(failed("open"))?;
+    let attribute = |name: &str, flags: OFlags| {
+        let opened = openat(&directory, name, flags | OFlags::CLOEXEC, Mode::empty());
+        opened.map(File::from).map_err(io::Error::from)
+    };
+    let mut delete =
+        attribute("delete_controller", OFlags::WRONLY).map_err(failed("open delete_controller of"))?;
+    let mut shown = String::new();
+    let read = attribute("subsysnqn", OFlags::RDONLY).and_then(|mut file| file.read_to_string(&mut shown));
+    read.map_err(failed("read subsysnqn of"))?;
+    if shown.trim_end() != nqn {
+        let message =
+            format!("{} is a controller of {} by now, not of {nqn}", path.display(), shown.trim_end());
+        return Err(Error::new(ErrorKind::Missing, message));
+    }
+    delete.write_all(b"1").map_err(failed("delete"))
+}
+
 pub(super) fn disconnect(roots: &Roots, nqn: &str) -> Result<Output> {
     let uevents = Uevents::listen()?;
-    let mut failed = None;
-    for controller in of_nqn(roots, nqn)?.into_iter().flat_map(|subsystem| subsystem.controllers) {
+    let (mut asked, mut failed) = (Vec::new(), None);
+    // Listed anew for each: deleting takes seconds, and names are used again.
+    while let Some(controller) = controllers(roots, nqn)?.into_iter().find(|name| !asked.contains(name)) {
         // One that goes by itself meanwhile is as good; what is still there is seen below.
-        failed = command(roots, &controller.name, "delete_controller").err().or(failed);
+        failed = delete(roots, &controller, nqn).err().or(failed);
+        asked.push(controller);
     }
     let gone = || Ok(of_nqn(roots, nqn)?.iter().all(|subsystem| subsystem.controllers.is_empty()));
     if uevents.wait(DELETION, gone)? {
@@ -109,4 +143,25 @@ pub(super) fn disconnect(roots: &Roots, nqn: &str) -> Result<Output> {
     }
     let message = format!("controllers of {nqn} are still there after {} s", DELETION.as_secs());
     Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Busy, message)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_controller_whose_name_went_to_another_subsystem_is_not_deleted() {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev") };
+        let controller = roots.sys.join("class/nvme/nvme3");
+        std::fs::create_dir_all(&controller).unwrap();
+        std::fs::write(controller.join("subsysnqn"), "nqn.test:b\n").unwrap();
+        let attribute = controller.join("delete_controller");
+        std::fs::write(&attribute, "").unwrap();
+        assert_eq!(delete(&roots, "nvme3", "nqn.test:a").unwrap_err().kind, ErrorKind::Missing);
+        assert_eq!(std::fs::read(&attribute).unwrap(), b"");
+        delete(&roots, "nvme3", "nqn.test:b").unwrap();
+        assert_eq!(std::fs::read(&attribute).unwrap(), b"1");
+    }
 }

@@ -55,7 +55,7 @@ impl Bench {
 }
 
 fn fifo() -> Device {
-    Device { name: "nvme7n1".into(), major: 259, minor: 7 }
+    Device { name: "nvme7n1".into(), major: 259, minor: 7, nqn: None }
 }
 
 fn within(slot: &Slot, time: Duration) -> Volume<'_> {
