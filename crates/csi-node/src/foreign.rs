@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use host::{Host, MountEntry};
 use tonic::Code;
-use volume::{FsType, NqnPrefix, Slot};
+use volume::{NqnPrefix, Slot};
 
 use crate::attached;
 use crate::mounted::{self, DeviceNumber};
@@ -25,25 +25,25 @@ impl ForeignMount {
     }
 }
 
-/// Refuses a mount whose device is another subsystem's, or that no volume of ours can be.
+/// Refuses a mount that is not known to be this volume's: by the subsystem of its device, or, where the
+/// kernel has that no more, by the record.
 pub(crate) fn refuse(
     seen: &Seen,
     slot: &Slot,
     prefix: &NqnPrefix,
     entry: &MountEntry,
 ) -> Result<(), ForeignMount> {
-    refuse_device(seen, slot, prefix, entry, mounted::number(entry))?;
-    let served = [FsType::Ext4, FsType::Xfs].iter().any(|fs| fs.name() == entry.fs);
-    match served || mounted::is_device_bind(entry) {
-        true => Ok(()),
-        false => Err(ForeignMount {
-            path: entry.target.clone(),
-            what: format!("{} on {}:{}", entry.fs, entry.major, entry.minor),
-        }),
+    let number = mounted::number(entry);
+    let remembered = seen.record.as_ref().is_some_and(|record| record.device == Some(number));
+    match owned(seen, slot, prefix, entry, number)? {
+        Owner::Ours => Ok(()),
+        Owner::Nobody if remembered => Ok(()),
+        Owner::Nobody => Err(unknown(entry)),
     }
 }
 
-/// As [`refuse`], and for the bind mount of a device node also by the device that it leads to.
+/// As [`refuse`], but the bind mount of a head's node is told by the device that it leads to. Every head that
+/// the kernel has is in a subsystem, so one that is in none is gone, and its name says what it was.
 ///
 /// # Errors
 /// Where that cannot be looked at, or the mount is foreign.
@@ -54,25 +54,68 @@ pub(crate) async fn refuse_bound<H: Host>(
     prefix: &NqnPrefix,
     entry: &MountEntry,
 ) -> crate::error::Result<()> {
-    refuse(seen, slot, prefix, entry)?;
-    if mounted::is_device_bind(entry)
-        && let Some(device) = mounted::bound_device(host, &entry.target).await?
-    {
-        refuse_device(seen, slot, prefix, entry, device)?;
+    if !mounted::is_device_bind(entry) {
+        return Ok(refuse(seen, slot, prefix, entry)?);
     }
-    Ok(())
+    match mounted::bound_device(host, &entry.target).await? {
+        Some(device) => Ok(owned(seen, slot, prefix, entry, device).map(drop)?),
+        None => Err(unknown(entry).into()),
+    }
 }
 
-fn refuse_device(
+enum Owner {
+    Ours,
+    Nobody,
+}
+
+fn unknown(entry: &MountEntry) -> ForeignMount {
+    let what = format!("{} on {}:{}", entry.fs, entry.major, entry.minor);
+    ForeignMount { path: entry.target.clone(), what }
+}
+
+/// Whose a device is.
+///
+/// # Errors
+/// Where it is another subsystem's.
+fn owned(
     seen: &Seen,
     slot: &Slot,
     prefix: &NqnPrefix,
     entry: &MountEntry,
     device: DeviceNumber,
-) -> Result<(), ForeignMount> {
+) -> Result<Owner, ForeignMount> {
     let ours = |nqn: &str| prefix.slot_of(nqn).is_some_and(|(named, _)| named == *slot);
-    match attached::owner(&seen.subsystems, device).filter(|owner| !ours(&owner.nqn)) {
+    match attached::owner(&seen.subsystems, device) {
+        None => Ok(Owner::Nobody),
+        Some(owner) if ours(&owner.nqn) => Ok(Owner::Ours),
         Some(owner) => Err(ForeignMount { path: entry.target.clone(), what: owner.nqn.clone() }),
-        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::records::{Phase, StageRecord};
+    use crate::request::{Form, Use};
+
+    #[test]
+    fn a_file_system_on_a_device_that_only_somebody_else_knows_is_left_alone() {
+        let (slot, prefix) =
+            (Slot::parse("a").unwrap(), NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap());
+        let record = StageRecord {
+            slot: slot.clone(),
+            nqn: prefix.generation(&slot, volume::Generation::from_bits(1)),
+            staging: "/staging".into(),
+            usage: Use { form: Form::Block, read_only: false, single_pod: false },
+            phase: Phase::Staged,
+            device: Some((259, 3)),
+        };
+        let seen = Seen { record: Some(record), subsystems: Vec::new(), mounts: Vec::new() };
+        for ((major, minor), is_ours) in [((259, 3), true), ((259, 4), false), ((8, 1), false)] {
+            let (target, root) = (PathBuf::from("/staging"), PathBuf::from("/"));
+            let entry = MountEntry { target, major, minor, root, fs: "ext4".into(), options: Vec::new() };
+            assert_eq!(refuse(&seen, &slot, &prefix, &entry).is_ok(), is_ours, "{entry:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod mounted;
 mod node;
 mod publish;
 mod records;
+mod recover;
 mod request;
 mod scans;
 mod seen;

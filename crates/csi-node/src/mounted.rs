@@ -21,9 +21,18 @@ pub(crate) fn at<'a>(mounts: &'a [MountEntry], path: &Path) -> Vec<&'a MountEntr
     mounts.iter().filter(|entry| entry.target == path).collect()
 }
 
-/// Whether a mount may be the bind mount of a device node.
+/// Whether a mount may be the bind mount of a head's node. Nothing else of these file systems is looked at:
+/// a stat of what is somebody else's is none of our business.
 pub(crate) fn is_device_bind(entry: &MountEntry) -> bool {
-    DEVICE_FILE_SYSTEMS.contains(&entry.fs.as_str()) && entry.root != Path::new("/")
+    let name = entry.root.strip_prefix("/").ok().and_then(Path::to_str);
+    DEVICE_FILE_SYSTEMS.contains(&entry.fs.as_str()) && name.is_some_and(is_head)
+}
+
+/// `nvme<N>n<M>`, as the kernel calls a head.
+fn is_head(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = name.strip_prefix("nvme").and_then(|rest| rest.split_once('n'));
+    parts.is_some_and(|(subsystem, namespace)| is_number(subsystem) && is_number(namespace))
 }
 
 /// Where file systems on these devices are mounted.
@@ -60,5 +69,35 @@ pub(crate) async fn bound_device<H: Host>(host: &H, path: &Path) -> host::Result
     match host.device_at(path).await {
         Err(Error { kind: ErrorKind::Missing, .. }) => Ok(None),
         answer => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_nodes_of_heads_are_looked_at() {
+        for (fs, root, expected) in [
+            ("devtmpfs", "/nvme0n1", true),
+            ("tmpfs", "/nvme12n3", true),
+            ("tmpfs", "/secret", false),
+            ("tmpfs", "/", false),
+            ("devtmpfs", "/null", false),
+            ("devtmpfs", "/nvme0c1n1", false),
+            ("devtmpfs", "/nvme0n1p1", false),
+            ("tmpfs", "/dir/nvme0n1", false),
+            ("ext4", "/nvme0n1", false),
+        ] {
+            let entry = MountEntry {
+                target: "/target".into(),
+                major: 0,
+                minor: 5,
+                root: root.into(),
+                fs: fs.into(),
+                options: Vec::new(),
+            };
+            assert_eq!(is_device_bind(&entry), expected, "{entry:?}");
+        }
     }
 }

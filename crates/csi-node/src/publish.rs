@@ -91,12 +91,12 @@ pub(crate) async fn publish<H: Host>(
     let volume = Volume { slot: &request.slot, deadline };
     node.host.join(volume).await?;
     let seen = Seen::observe(node, &request.slot).await?;
-    let record = staged(seen.record, &request)?;
+    let record = staged(seen.record.clone(), &request)?;
     let attached = connect::find(node, volume, record.nqn.as_str(), 0).await?;
     let publish =
         Publish { node, volume, request: &request, staging: &record.staging, device: &attached.device };
     match request.usage.form {
-        Form::Block => block::publish(&publish, &seen.mounts).await?,
+        Form::Block => block::publish(&publish, &seen).await?,
         Form::Filesystem { .. } => filesystem::publish(&publish, &seen.mounts).await?,
     }
     Ok(NodePublishVolumeResponse {})

@@ -9,17 +9,18 @@ use host::{Host, MountEntry};
 use super::{Publish, PublishError};
 use crate::attached::Number as _;
 use crate::error::Result;
-use crate::mounted;
+use crate::seen::Seen;
+use crate::{foreign, mounted};
 
-pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<()> {
+pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<()> {
     let Publish { node, volume, request, device, .. } = publish;
-    let others = others(publish, mounts).await?;
+    let others = others(publish, &seen.mounts).await?;
     publish.refuse_second_pod(&others)?;
     if others.len() >= node.config.max_block_publishes {
         tracing::error!(volume_id = %request.slot, count = others.len(), "a mount storm of a block device was refused");
         return Err(PublishError::TooMany { count: others.len() }.into());
     }
-    if keeps_what_is_there(publish, mounts).await? {
+    if keeps_what_is_there(publish, seen).await? {
         return Ok(node.host.hold(*volume, device, &request.target).await?);
     }
     node.host.make_file(&request.target).await?;
@@ -40,10 +41,10 @@ async fn others<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Res
 }
 
 /// Whether the right device is at the target already. A wrong one, left from before a renumbering,
-/// is taken away; anything but a device node is refused.
-async fn keeps_what_is_there<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<bool> {
+/// is taken away; another volume's, and anything but a device node, is refused.
+async fn keeps_what_is_there<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<bool> {
     let Publish { node, volume, request, device, .. } = publish;
-    let there = mounted::at(mounts, &request.target);
+    let there = mounted::at(&seen.mounts, &request.target);
     let Some(top) = there.last() else { return Ok(false) };
     let Some(found) = mounted::bound_device(&node.host, &request.target).await? else {
         let what = format!("{} on {}:{}", top.fs, top.major, top.minor);
@@ -52,6 +53,9 @@ async fn keeps_what_is_there<H: Host>(publish: &Publish<'_, H>, mounts: &[MountE
     if found == device.number() {
         publish.refuse_other_access(&top.options)?;
         return Ok(true);
+    }
+    for entry in &there {
+        foreign::refuse_bound(&node.host, seen, &request.slot, &node.config.nqn_prefix, entry).await?;
     }
     tracing::warn!(target = %request.target.display(), ?found, %device, "another device was published here: replaced");
     for _ in &there {

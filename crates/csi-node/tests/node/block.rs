@@ -32,7 +32,7 @@ async fn a_device_number_is_not_given_to_another_volume_while_it_is_published() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_volumes_device_at_a_target_is_replaced_by_the_right_one() {
+async fn another_volumes_device_at_a_target_is_left_to_it() {
     let (one, two) = (Vol::block("a"), Vol::block("b"));
     let mut bench = Bench::in_use(KernelVersion::V6_12, &one).await;
     bench.kernel.fsync_block(&one.target("p")).unwrap();
@@ -49,8 +49,11 @@ async fn another_volumes_device_at_a_target_is_replaced_by_the_right_one() {
     let refused = bench.publish(&one, "p").await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     bench.stage(&again).await.unwrap();
-    bench.publish(&again, "p").await.unwrap();
-    assert_eq!(bench.kernel.read_block(&again.target("p"), MIB, 5).unwrap(), b"bytes");
+    let refused = bench.publish(&again, "p").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+    assert!(refused.message().contains(&two.nqn()), "{refused:?}");
+    // Once the number is nobody's, the right device takes its place.
+    bench.unstage(&two).await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,5 +79,27 @@ async fn a_file_system_is_never_made_on_a_raw_device() {
     let as_filesystem = Vol::ext4("a");
     let refused = bench.stage_after_block(&as_filesystem).await.unwrap_err();
     assert!(refused.message().contains("never formatted over"), "{refused:?}");
+    assert_eq!(bench.fabric.stored("a", MIB, 5), b"bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_starts_holds_what_is_published_before_its_number_can_go_to_another() {
+    let (one, two) = (Vol::block("a"), Vol::block("b"));
+    let mut bench = Bench::in_use(KernelVersion::V6_12, &one).await;
+    bench.restart();
+    bench.node.recover().await;
+    bench.fabric.unexport(&one.nqn());
+    bench.export(&two);
+    bench.stage(&two).await.unwrap();
+    bench.kernel.write_block(&one.target("p"), 0, b"stray").unwrap_err();
+    assert!(bench.fabric.is_blank("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_device_whose_holder_died_is_flushed_all_the_same() {
+    let vol = Vol::block("a");
+    let mut bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+    bench.restart();
+    bench.unpublish(&vol, "p").await.unwrap();
     assert_eq!(bench.fabric.stored("a", MIB, 5), b"bytes");
 }
