@@ -25,7 +25,8 @@ impl Fences {
         nqns.peek().is_some() && nqns.all(|nqn| declared.contains(nqn))
     }
 
-    /// Forgets the word: the generation is off this node, and a fixed NQN may come back as another attachment.
+    /// Forgets the word: the generation is off this node, and a fixed NQN may come back as another attachment;
+    /// or its path is live again, and the word was for an outage that is over.
     pub(crate) fn forget<'a>(&self, nqns: impl IntoIterator<Item = &'a str>) {
         let mut declared = self.lock();
         for nqn in nqns {

@@ -10,7 +10,8 @@ use volume::Slot;
 
 use crate::format::Intent;
 
-/// A whole read that goes on.
+/// A whole read that goes on. Its device carries the NQN that it was found under; what is read under one
+/// connection says nothing of the next, so every connect forgets it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {
     pub(crate) device: Device,

@@ -17,16 +17,18 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Looks.
+    /// Looks. What is live is not fenced, whatever was said of it before: its next outage is another one.
     ///
     /// # Errors
     /// Where one of them cannot be read: then nothing is known, and nothing is done.
     pub(crate) async fn observe<H: Host>(node: &Node<H>, slot: &Slot) -> Result<Self> {
-        Ok(Self {
+        let seen = Self {
             record: node.records.load(slot)?,
             subsystems: node.host.subsystems().await?,
             mounts: node.host.mounts().await?,
-        })
+        };
+        node.fences.forget(seen.live());
+        Ok(seen)
     }
 
     /// Every generation of the volume that sysfs shows (node.md rule 12), and the record's.
@@ -37,6 +39,12 @@ impl Seen {
         nqns.sort();
         nqns.dedup();
         nqns
+    }
+
+    /// The NQNs whose path is live.
+    fn live(&self) -> impl Iterator<Item = &str> {
+        let nqns = self.subsystems.iter().map(|subsystem| subsystem.nqn.as_str());
+        nqns.filter(|nqn| !attached::live_controllers(&self.subsystems, nqn).is_empty())
     }
 
     /// A generation that has controllers, none of which is live.

@@ -19,6 +19,11 @@ pub(crate) enum SettleError {
     #[error("an earlier attachment of the volume ({nqn}) is still used at {}: delete that pod first", path.display())]
     InUse { nqn: String, path: PathBuf },
     #[error(
+        "{device} of an earlier attachment ({nqn}) is live, mounted nowhere that this driver sees, and held all the \
+         same: it is not disconnected under unwritten data"
+    )]
+    HeldUnseen { nqn: String, device: Device },
+    #[error(
         "{device} of an earlier attachment ({nqn}) is still held after its disconnect: a copy of its mount in another \
          mount namespace, or a process"
     )]
@@ -43,6 +48,8 @@ pub(crate) struct Remains {
     pub(crate) numbers: BTreeSet<DeviceNumber>,
     /// Whether it has a controller, in any state.
     pub(crate) connected: bool,
+    /// Whether I/O of it still flows.
+    pub(crate) live: bool,
 }
 
 impl Remains {
@@ -53,7 +60,8 @@ impl Remains {
         let devices: Vec<Device> = namespaces.map(|namespace| namespace.device.clone()).collect();
         let numbers = devices.iter().map(Device::number).collect();
         let connected = ours.iter().any(|subsystem| !subsystem.controllers.is_empty());
-        Self { nqn: nqn.to_owned(), devices, numbers, connected }
+        let live = !attached::live_controllers(subsystems, nqn).is_empty();
+        Self { nqn: nqn.to_owned(), devices, numbers, connected, live }
     }
 
     /// With the device that its record remembers and sysfs may have no more. Numbers are used again,
@@ -86,20 +94,34 @@ pub(crate) async fn settle<H: Host>(
 ) -> Result<()> {
     refuse_users(node, remains, mounts, staging).await?;
     let staged = staged_at(remains, mounts, staging);
+    if staged.is_empty() && remains.live {
+        // Unmounted is not written (node.md K6): whoever still has it may be writing.
+        refuse_held(node, volume, remains).await?;
+    }
+    if !staged.is_empty() {
+        node.say_loss(volume.slot, &remains.nqn, "the attachment was superseded while it was staged");
+    }
     if remains.connected {
         node.host.disconnect(volume, &remains.nqn).await?;
     }
     // What hung in the old path was freed by that, and by nothing else (node.md rule 7).
     node.host.join(volume).await?;
-    if !staged.is_empty() {
-        node.say_loss(volume.slot, &remains.nqn, "the attachment was superseded while it was staged");
-    }
     for path in staged {
         node.metrics.mounted("unmount", node.host.unmount(volume, &path).await)?;
     }
     for device in &remains.devices {
         if !node.host.is_free(volume, device).await? {
             return Err(SettleError::StillOpen { nqn: remains.nqn.clone(), device: device.clone() }.into());
+        }
+    }
+    Ok(())
+}
+
+/// A claim on the device also fails for a partition of it that is mounted, and for what is stacked on it.
+async fn refuse_held<H: Host>(node: &Node<H>, volume: Volume<'_>, remains: &Remains) -> Result<()> {
+    for device in &remains.devices {
+        if !node.host.is_free(volume, device).await? {
+            return Err(SettleError::HeldUnseen { nqn: remains.nqn.clone(), device: device.clone() }.into());
         }
     }
     Ok(())

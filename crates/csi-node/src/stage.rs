@@ -65,13 +65,14 @@ pub(crate) async fn stage<H: Host>(
     match plan::plan(&seen, &request, &node.config.nqn_prefix)? {
         Plan::Staged => {}
         Plan::Connected => finish(node, volume, &request, scanned).await?,
+        // What was read before says nothing of what is attached after: it is read again.
         Plan::Attach { settle, connect } => {
             let connection = probe(node, &request, deadline).await?;
             settle_all(node, volume, &request, &seen, &settle).await?;
             if connect {
                 attach(node, volume, &request, &connection).await?;
             }
-            finish(node, volume, &request, scanned).await?;
+            finish(node, volume, &request, None).await?;
         }
     }
     Ok(NodeStageVolumeResponse {})
@@ -139,6 +140,7 @@ async fn attach<H: Host>(
     request: &StageRequest,
     connection: &Connection,
 ) -> Result<()> {
+    node.scans.forget(volume.slot);
     node.records.save(&record(request, Phase::Staging, None))?;
     let started = Instant::now();
     let connected = connect::connect(node, volume, connection).await;
@@ -156,6 +158,8 @@ async fn finish<H: Host>(
     let nqn = request.publish.nqn.as_str();
     let attached = connect::find(node, volume, nqn, request.least_bytes()).await?;
     if let Form::Filesystem { fs, .. } = &request.usage.form {
+        // Before the first write: a loss of the connection from here on is said.
+        node.records.save(&record(request, Phase::Staging, Some(attached.device.number())))?;
         filesystem::mount(node, volume, request, *fs, &attached, scanned).await?;
     }
     node.records.save(&record(request, Phase::Staged, Some(attached.device.number())))?;

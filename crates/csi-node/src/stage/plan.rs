@@ -67,6 +67,7 @@ fn dead_device(mut remains: Remains, seen: &Seen) -> Option<Remains> {
     let present: BTreeSet<_> = remains.devices.drain(..).map(|device| device.number()).collect();
     remains.numbers.retain(|number| !present.contains(number));
     remains.connected = false;
+    remains.live = false;
     let mounted = !mounted::filesystems(&seen.mounts, &remains.numbers).is_empty();
     mounted.then_some(remains)
 }

@@ -81,3 +81,18 @@ async fn a_fence_of_a_live_path_still_writes_everything_first() {
     other.stage(&vol).await.unwrap();
     assert_eq!(other.kernel.read_file(&vol.staging(), "f").unwrap(), b"bytes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_word_for_one_outage_is_none_for_the_next() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await;
+    bench.fabric.stop();
+    bench.node.declare_fenced(&vol.slot()).await.unwrap();
+    bench.fabric.start();
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.fabric.stop();
+    assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::Unavailable);
+    bench.fabric.start();
+    bench.unstage(&vol).await.unwrap();
+    assert!(bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0"));
+}

@@ -238,3 +238,19 @@ async fn an_xfs_too_small_for_mkfs_is_refused_with_the_least_size() {
     let vol = Vol { created: 200 * MIB, size: 200 * MIB, ..Vol::xfs("a") };
     assert_refused(&bench(&vol), &vol, "too small for xfs").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_reconnect_says_nothing_of_what_is_there_after() {
+    let vol = Vol::ext4("a");
+    let bench = bench(&vol);
+    bench.kernel.hang("scan");
+    bench.stage_after_block(&vol).await.unwrap_err();
+    bench.kernel.unhang("scan");
+    // Read as zeros to its end; then the kernel gives the connection up, and another node writes.
+    bench.fabric.unexport(&vol.nqn());
+    bench.fabric.overwrite("a", 5 * MIB + 3, b"another node's");
+    bench.export(&vol);
+    let refused = bench.stage_after_block(&vol).await.unwrap_err();
+    assert!(refused.message().contains("never formatted over"), "{refused:?}");
+    assert!(bench.kernel.formats().is_empty());
+}

@@ -150,3 +150,21 @@ async fn a_foreign_nqn_with_a_similar_prefix_is_left_alone() {
     }
     bench.assert_nothing_foreign_touched();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_live_superseded_path_is_not_disconnected_under_who_still_holds_it() {
+    let old = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_1, &old).await;
+    bench.unpublish(&old, "p").await.unwrap();
+    bench.kernel.copy_to_foreign_namespace(&old.staging());
+    // Unmounted here, and held elsewhere.
+    bench.unstage(&old).await.unwrap_err();
+    let new = old.generation(2);
+    bench.export(&new);
+    let refused = bench.stage(&new).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+    assert_eq!(bench.fabric.sessions(&old.nqn()).len(), 1);
+    bench.kernel.end_foreign_namespaces();
+    bench.stage(&new).await.unwrap();
+    assert_eq!(bench.kernel.read_file(&new.staging(), "f").unwrap(), b"bytes");
+}

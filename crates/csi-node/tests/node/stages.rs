@@ -149,3 +149,15 @@ async fn a_staged_volume_is_staged_again_after_the_node_booted_with_other_number
     assert_eq!(bench.kernel.read_file(&vol.target("p"), "f").unwrap(), b"bytes");
     assert_eq!(bench.kernel.formats().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_knows_the_device_before_anything_is_mounted_from_it() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::new(KernelVersion::V6_12);
+    bench.export(&vol);
+    bench.kernel.fail_next("mount", 5);
+    bench.stage(&vol).await.unwrap_err();
+    let record = std::fs::read(bench.state.path().join("stages/a.json")).unwrap();
+    let record = String::from_utf8(record).unwrap();
+    assert!(record.contains("staging\"") && record.contains("259"), "{record}");
+}
