@@ -1,6 +1,7 @@
 //! Helper processes of the real dispatcher: abandoned, joined, taken over by the next driver.
 //!
 //! A FIFO in the place of a device is what hangs: opening it waits for a writer.
+#![allow(clippy::disallowed_methods, reason = "test support makes what is tested on")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::os::fd::OwnedFd;

@@ -1,4 +1,5 @@
 //! Block devices, file systems and mounts of this machine's own kernel, on loop devices. Needs root.
+#![allow(clippy::disallowed_methods, reason = "test support makes what is tested on")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::File;

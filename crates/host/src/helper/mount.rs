@@ -18,6 +18,7 @@ fn errno(what: &str, path: &Path, errno: Errno) -> Error {
     Error::io(what, path, &errno.into())
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is a helper, which may hang")]
 pub(super) fn mount(
     roots: &Roots,
     device: &Device,
@@ -59,6 +60,7 @@ fn split(options: &[String], fs: FsType) -> (MountFlags, String) {
     (flags, data.join(","))
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is a helper, which may hang")]
 pub(super) fn bind(source: &Path, target: &Path, readonly: bool) -> Result<Output> {
     rustix::mount::mount_bind(source, target).map_err(|error| errno("bind mount at", target, error))?;
     if !readonly {
@@ -92,6 +94,7 @@ fn kept_flags(target: &Path) -> rustix::io::Result<MountFlags> {
     Ok(kept.into_iter().filter(|(seen, _)| has.contains(*seen)).map(|(_, flag)| flag).collect())
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is a helper, which may hang")]
 pub(super) fn unmount(target: &Path) -> Result<Output> {
     match rustix::mount::unmount(target, UnmountFlags::NOFOLLOW) {
         Ok(()) | Err(Errno::NOENT) => Ok(Output::Done),

@@ -20,6 +20,7 @@ fn find(name: &str) -> Result<PathBuf> {
 }
 
 /// Runs a tool to its end. Stdin is the helper's locked request: the lock then lasts as long as the tool.
+#[expect(clippy::disallowed_methods, reason = "this is a helper, which may hang")]
 pub(super) fn run(name: &str, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(find(name)?);
     command.args(arguments).env_clear().env("LC_ALL", "C").env("PATH", DIRECTORIES.join(":"));

@@ -144,6 +144,7 @@ async fn until_unlocked(file: File) -> io::Result<File> {
 }
 
 /// Starts a helper.
+#[expect(clippy::disallowed_methods, reason = "this is where helpers are started")]
 pub(super) async fn spawn(config: &Config, files: &Files, request: &Request, stdout: Stdio) -> Result<Child> {
     let failed = |error| Error::io("start a helper on", &files.request, &error);
     let locked = locked_request(&files.request, request).await.map_err(failed)?;
