@@ -56,6 +56,7 @@ async fn serve(
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
     StuckHelpers::register(machine.clone(), &mut registry);
     let node = Node::open(machine, config, &mut registry).map_err(|error| Failure::Setup(error.into()))?;
+    node.recover().await;
     let node = Arc::new(node);
     // A node depends on no device: what it cannot reach concerns single volumes, not the plugin.
     let readiness = Readiness::ready();
