@@ -52,7 +52,7 @@ async fn another_volumes_device_at_a_target_is_left_to_it() {
     let refused = bench.publish(&again, "p").await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
     assert!(refused.message().contains(&two.nqn()), "{refused:?}");
-    // Once the number is nobody's, the right device takes its place.
+    // What is bound there keeps the other volume connected.
     bench.unstage(&two).await.unwrap_err();
 }
 
