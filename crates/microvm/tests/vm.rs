@@ -1,4 +1,5 @@
 //! Guests on real kernels: what the crate promises to the tests that use it.
+#![expect(clippy::disallowed_methods, reason = "tests start the program under test")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "vm/commands.rs"]

@@ -1,4 +1,5 @@
 //! The real data plane: rds-sim in one guest, a host of its exports in another, on both kernels.
+#![expect(clippy::disallowed_methods, reason = "tests wait for guests")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 #[path = "vm/bench.rs"]
