@@ -32,16 +32,8 @@ impl Device {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("password"), PASSWORD)?;
         let command = &mut Command::new(binary("rds-sim")?);
-        command.args([
-            "--data-plane",
-            "none",
-            "--pool",
-            "raid10:100T",
-            "--directory",
-            "raid10/csi",
-            "--user",
-            USER,
-        ]);
+        command.args(["--control", "127.0.0.1:0", "--data-plane", "none", "--pool", "raid10:100T"]);
+        command.args(["--directory", "raid10/csi", "--user", USER]);
         command.arg("--state").arg(path("state")).arg("--password-file").arg(path("password")).args(flags);
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("start rds-sim")?;
