@@ -80,8 +80,9 @@ fn somebody_with_a_guest(temporary: &Path) -> (Child, u32) {
 }
 
 fn somebody(temporary: &Path, command: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_microvm"))
-        .args(["6.1", command])
+    // A test run in the background of a shell ignores SIGINT, and so would what it starts.
+    Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_microvm"), "6.1", command])
         .env("TMPDIR", temporary)
         .stderr(Stdio::piped())
         .spawn()
