@@ -88,8 +88,16 @@ pub(crate) fn bench() -> Result<()> {
 
 /// Runs a test command, passing its lines on; a command that failed without a failed test counts one.
 fn counted(command: &mut Command) -> Result<Tally> {
+    counted_seeing(command, |_| ())
+}
+
+/// The same, with each line shown to `see` as well.
+fn counted_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Result<Tally> {
     let mut tally = Tally::default();
-    let succeeded = run_seeing(command, |line| tally.see(line))?;
+    let succeeded = run_seeing(command, |line| {
+        tally.see(line);
+        see(line);
+    })?;
     if !succeeded && tally.failed == 0 {
         println!("{command:?} failed");
         tally.failed = 1;
