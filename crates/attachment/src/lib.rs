@@ -10,6 +10,7 @@
 
 mod decide;
 mod export;
+mod facts;
 mod plan;
 mod publish;
 mod request;
@@ -18,6 +19,7 @@ mod unpublish;
 
 pub use decide::decide;
 pub use export::{AllowList, Terms};
+pub use facts::{Attachments, Facts, KubernetesFacts, Machines, NodeFacts, Question, Want};
 pub use plan::{Attached, Change, ExportChange, Plan, Refusal};
 pub use request::{Leaving, Publish, Request, Unpublish};
 pub use state::{Export, Observed, State};

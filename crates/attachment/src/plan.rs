@@ -5,9 +5,13 @@ use std::time::Duration;
 use thiserror::Error;
 use volume::{NodeRef, Nqn, Record};
 
+use crate::Question;
+
 /// The next step for a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
+    /// Look this up, live; then decide again. What does not answer: UNAVAILABLE.
+    Ask(Question),
     /// Nothing to write: the volume is attached as asked.
     Attached(Attached),
     /// Write this, in one request; then it is attached as asked.

@@ -89,7 +89,7 @@ impl<T: Transport> Controller<T> {
                     wait(&ask.slot, left, deadline, why).await?;
                 }
                 Plan::Refuse(refusal) => return Err(self.refused(ask, &refusal)),
-                Plan::Detach(_) | Plan::Detached => {
+                Plan::Detach(_) | Plan::Detached | Plan::Ask(_) => {
                     return Err(Status::internal("a publish was planned as an unpublish: this is a bug"));
                 }
             }
@@ -187,6 +187,7 @@ impl Ask {
             host: Some(self.host.clone()),
             size_bytes: volume.row.size.or(volume.row.file_size),
             published_as_block: told.published_as_block,
+            claim: None,
         }
     }
 }

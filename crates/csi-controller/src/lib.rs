@@ -10,6 +10,7 @@
 mod apply;
 mod capabilities;
 mod capability;
+mod cluster;
 mod config;
 mod connection;
 mod controller;
@@ -34,6 +35,7 @@ mod validate;
 mod watch;
 mod writes;
 
+pub use cluster::{AllAttachments, Alone, Cluster, ClusterNode, Leadership, Unanswered};
 pub use config::{Config, ConfigError, PoolReserve};
 pub use controller::Controller;
 pub use device_facts::{DeviceFactError, DeviceFacts, Growth, Order, Unexport};

@@ -7,7 +7,7 @@ use std::fmt;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{DataAddress, HostIdentity, Nqn, Parameters, Tunables};
+use crate::{Claim, DataAddress, HostIdentity, Nqn, Parameters, Tunables};
 
 /// How a volume that is detached is kept from its old node (attachments.md, Modes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct PublishContext {
     pub size_bytes: Option<u64>,
     /// `published_as_block`: it may hold a raw user's data that no superblock tells of.
     pub published_as_block: bool,
+    /// `pvc_namespace`, `pvc_name`, `pvc_uid`: where a node's events go (R13); absent where no PV names a claim.
+    pub claim: Option<Claim>,
 }
 
 /// A context that does not parse: it names its key, so INVALID_ARGUMENT can say where.
@@ -143,6 +145,11 @@ impl PublishContext {
         if let Some(bytes) = self.size_bytes {
             map.insert("size_bytes".to_owned(), bytes.to_string());
         }
+        if let Some(claim) = &self.claim {
+            map.insert("pvc_namespace".to_owned(), claim.namespace.clone());
+            map.insert("pvc_name".to_owned(), claim.name.clone());
+            map.insert("pvc_uid".to_owned(), claim.uid.clone());
+        }
         map
     }
 
@@ -161,6 +168,7 @@ impl PublishContext {
             host: read.host()?,
             size_bytes: read.parsed("size_bytes")?,
             published_as_block: read.parsed("published_as_block")?.unwrap_or(true),
+            claim: read.claim(),
         })
     }
 }
@@ -189,6 +197,13 @@ impl Reader<'_> {
         DataAddress::new(text, port)
             .map(Some)
             .ok_or_else(|| self.error(host, "expected a host name or an IP address, and a port"))
+    }
+
+    /// Only for events: what is not whole is left out.
+    fn claim(&self) -> Option<Claim> {
+        let text = |key| self.map.get(key).filter(|text| !text.is_empty()).cloned();
+        let (namespace, name) = (text("pvc_namespace")?, text("pvc_name")?);
+        Some(Claim { namespace, name, uid: text("pvc_uid").unwrap_or_default() })
     }
 
     fn host(&self) -> Result<Option<HostIdentity>, ContextError> {
@@ -236,6 +251,7 @@ mod tests {
         #[test]
         fn a_publish_context_round_trips(
             slot in "[a-z0-9]{1,30}", port in 1u16.., id: Option<u128>, size_bytes: Option<u64>, published_as_block: bool,
+            claim in prop::option::of(("[a-z]{1,9}", "[a-z]{1,9}", "[a-f0-9-]{0,36}")),
         ) {
             let context = PublishContext {
                 nqn: Nqn::parse(&format!("nqn.2000-02.com.mikrotik:{slot}")).unwrap(),
@@ -243,6 +259,7 @@ mod tests {
                 host: id.map(|id| HostIdentity::from_id(Uuid::from_u128(id))),
                 size_bytes,
                 published_as_block,
+                claim: claim.map(|(namespace, name, uid)| Claim { namespace, name, uid }),
             };
             prop_assert_eq!(PublishContext::parse(&context.to_map()), Ok(context));
         }

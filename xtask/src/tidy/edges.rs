@@ -22,6 +22,10 @@ const EFFECTS: &[&str] = &["tokio", "hyper", "reqwest", "rustix", "tonic", "kube
 const HOUSE: &[Allowed] = &[
     Allowed { name: "volume", uses: &[], tests: &[], effects: false },
     Allowed { name: "attachment", uses: &["volume"], tests: &[], effects: false },
+    // Adapters on the API server; CSI stays outside.
+    Allowed { name: "kubernetes", uses: &["attachment", "volume"], tests: &["testbed"], effects: true },
+    // A real control plane for tests: knows nothing of the product.
+    Allowed { name: "testbed", uses: &[], tests: &[], effects: true },
     Allowed { name: "csi-grpc", uses: &[], tests: &[], effects: true },
     Allowed { name: "csi-server", uses: &["csi-grpc"], tests: &[], effects: true },
     Allowed { name: "routeros", uses: &[], tests: &["routeros-sim"], effects: true },
@@ -43,14 +47,23 @@ const HOUSE: &[Allowed] = &[
     },
     Allowed {
         name: "rds-csi",
-        uses: &["csi-controller", "csi-grpc", "csi-node", "csi-server", "host", "routeros", "volume"],
+        uses: &[
+            "csi-controller",
+            "csi-grpc",
+            "csi-node",
+            "csi-server",
+            "host",
+            "kubernetes",
+            "routeros",
+            "volume",
+        ],
         tests: &["routeros-sim"],
         effects: true,
     },
     Allowed { name: "microvm", uses: &[], tests: &[], effects: true },
     Allowed {
         name: "scenarios",
-        uses: &["csi-grpc", "microvm", "volume"],
+        uses: &["csi-grpc", "microvm", "testbed", "volume"],
         tests: &[
             "attachment",
             "csi-controller",

@@ -96,6 +96,7 @@ impl Vol {
             host: Some(HostIdentity::from_id(Uuid::from_u128(77))),
             size_bytes: Some(self.size),
             published_as_block,
+            claim: None,
         }
         .to_map()
     }
