@@ -21,6 +21,7 @@ pub use command::{Background, Command, Output};
 pub use forward::Forward;
 pub use link::Link;
 use machine::Machine;
+pub use qemu::HOST;
 
 use crate::Result;
 

@@ -42,6 +42,7 @@ macro_rules! on_each_kernel {
 on_each_kernel! {
     commands::commands_bring_back_status_output_and_files;
     commands::connections_lead_to_the_guests_sockets;
+    network::a_guest_reaches_the_port_of_the_host_that_was_asked_for_and_no_other;
     network::a_link_is_cut_and_comes_back_and_commands_go_on;
     power::a_killed_guest_boots_again_with_its_disks;
     storage::one_guest_writes_to_a_disk_of_the_other_over_nvme_tcp;

@@ -31,6 +31,7 @@ pub struct GuestBuilder {
     disks: Vec<(String, u64)>,
     binaries: Vec<(PathBuf, String)>,
     files: Tree,
+    host_ports: Vec<u16>,
 }
 
 impl GuestBuilder {
@@ -45,6 +46,7 @@ impl GuestBuilder {
             disks: Vec::new(),
             binaries: Vec::new(),
             files: Tree::default(),
+            host_ports: Vec::new(),
         }
     }
 
@@ -85,6 +87,12 @@ impl GuestBuilder {
         self
     }
 
+    /// Lets the guest reach this TCP port of the host's loopback, at [`HOST`](crate::HOST) and the same port.
+    pub fn host_port(mut self, port: u16) -> Self {
+        self.host_ports.push(port);
+        self
+    }
+
     /// Boots the guest and waits until it takes commands.
     ///
     /// # Errors
@@ -109,6 +117,7 @@ impl GuestBuilder {
             image: kernel.image,
             initramfs,
             disks: self.disks,
+            host_ports: self.host_ports,
         };
         let machine = Arc::new(Machine::new(self.lab, specification)?);
         let guest = Guest { machine };

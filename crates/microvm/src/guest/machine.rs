@@ -31,6 +31,7 @@ pub(super) struct Specification {
     pub(super) initramfs: PathBuf,
     /// Names and bytes.
     pub(super) disks: Vec<(String, u64)>,
+    pub(super) host_ports: Vec<u16>,
 }
 
 /// A guest's directory, disks and place at the hub, and its QEMU while it runs.
@@ -175,6 +176,7 @@ impl Machine {
             initramfs: &self.specification.initramfs,
             disks: &disks,
             address: self.address(),
+            host_ports: &self.specification.host_ports,
         }
         .arguments()
     }

@@ -14,6 +14,9 @@ pub(crate) const MONITOR: &str = "qmp.sock";
 /// The data link's socket in the guest's directory.
 pub(crate) const DATA: &str = "data.sock";
 
+/// Where a guest finds the host's ports that it may reach, on its management link.
+pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 100);
+
 /// Emulation on all cores: `/dev/kvm` where this was made cannot run these kernels. Without a bound QEMU's
 /// translations take more memory than the guest.
 const ACCELERATOR: &str = "tcg,thread=multi,tb-size=256";
@@ -36,6 +39,8 @@ pub(crate) struct Machine<'a> {
     /// Names of the disks, in the order of `/dev/vda`, `/dev/vdb`, …
     pub(crate) disks: &'a [String],
     pub(crate) address: Ipv4Addr,
+    /// TCP ports of the host's loopback that the guest reaches.
+    pub(crate) host_ports: &'a [u16],
 }
 
 impl Machine<'_> {
@@ -63,16 +68,18 @@ impl Machine<'_> {
         arguments
     }
 
-    /// The data link leads to the hub; the management link leads to the agent and nowhere else.
+    /// The data link leads to the hub; the management link leads to the agent, and out of the guest only to the
+    /// ports of the host that were asked for: a process a connection carries each, as QEMU has it.
     fn network(&self, option: &mut impl FnMut(&str, String)) {
         option("-netdev", format!("stream,id=data,server=off,addr.type=unix,addr.path={DATA}"));
-        option(
-            "-netdev",
-            format!(
-                "user,id=management,restrict=on,ipv6=off,net=10.78.0.0/24,\
-                 hostfwd=tcp:127.0.0.1:0-10.78.0.15:{AGENT_PORT}"
-            ),
+        let mut management = format!(
+            "user,id=management,restrict=on,ipv6=off,net=10.78.0.0/24,\
+             hostfwd=tcp:127.0.0.1:0-10.78.0.15:{AGENT_PORT}"
         );
+        for port in self.host_ports {
+            management += &format!(",guestfwd=tcp:{HOST}:{port}-cmd:busybox nc 127.0.0.1 {port}");
+        }
+        option("-netdev", management);
         for (link, bus) in [("data", 77), ("management", 78)] {
             let address = format!("52:54:00:{bus}:00:{:02x}", self.number);
             // Without an option ROM the firmware does not try to boot from the network.

@@ -1,8 +1,10 @@
 //! The data network between guests.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
-use microvm::{Error, Guest, Kernel, Lab};
+use microvm::{Error, Guest, HOST, Kernel, Lab};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -38,4 +40,23 @@ pub(crate) fn a_link_is_cut_and_comes_back_and_commands_go_on(kernel: Kernel) {
 
 fn reaches(from: &Guest, to: &Guest) -> bool {
     from.run(&format!("ping -c 1 -W 2 {}", to.address())).unwrap().success()
+}
+
+pub(crate) fn a_guest_reaches_the_port_of_the_host_that_was_asked_for_and_no_other(kernel: Kernel) {
+    let [asked_for, other] = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = asked_for.local_addr().unwrap().port();
+    let guest = Lab::new(kernel).unwrap().guest("one").host_port(port).boot().unwrap();
+    // Two at once: each connection is one of its own.
+    let answers = ["first", "second"].map(|word| {
+        let asking = guest.spawn(&format!("echo {word} | nc {HOST} {port}")).unwrap();
+        let (mut connection, _) = asked_for.accept().unwrap();
+        (word, asking, connection.read_exact(&mut [0]).map(|()| connection).unwrap())
+    });
+    for (word, asking, mut connection) in answers {
+        connection.write_all(format!("{word} heard\n").as_bytes()).unwrap();
+        drop(connection);
+        assert_eq!(asking.wait(SOON).unwrap().stdout_text(), format!("{word} heard\n"));
+    }
+    let refused = guest.run(&format!("nc -w 3 {HOST} {}", other.local_addr().unwrap().port())).unwrap();
+    assert!(!refused.success(), "{refused:?}");
 }
