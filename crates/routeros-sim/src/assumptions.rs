@@ -250,6 +250,22 @@ assumptions! {
         Refused = "refused": "`invalid value for argument file-size`",
         Applied = "applied": "the end of the image is gone",
     }
+    /// Where the counters of a disk (read-ops and the like) are found.
+    disk_counters: DiskCounters = "disk-counters", "S [CLI] properties of /disk; S [TF] a full row lacks them; the rest U" {
+        Named = "named": "in rows of /disk where .proplist names them, and by monitor-traffic",
+        Monitored = "monitored": "by monitor-traffic only",
+    }
+    /// What monitor-traffic answers for several disks.
+    monitor_several: MonitorSeveral = "monitor-several", "U" {
+        Each = "each": "a row for each",
+        First = "first": "a row for the first",
+    }
+    /// Which sensors /system/health has.
+    health_sensors: HealthSensors = "health-sensors", "S names vary by model; which an RDS has: K" {
+        Rack = "rack": "temperatures, two fans and two power supplies",
+        Small = "small": "one temperature, one fan, and states that are words",
+        None = "none": "none, as a virtual machine",
+    }
     /// What add does where the directory of file-path is missing.
     missing_directory: MissingDirectory = "missing-directory", "U" {
         Created = "created": "it is made",

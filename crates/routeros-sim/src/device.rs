@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assumptions::{Assumptions, MissingDirectory};
+use crate::assumptions::{Assumptions, DiskCounters, MissingDirectory};
 use crate::menu::{Command, Menu, Reply, Row, Trap, Verb};
 use crate::plane::Sessions;
 use crate::version::Version;
 use disk::Disk;
+use disk::traffic::Traffic;
 use file::File;
 use plan::{Change, Effect, Plan, Step};
 use row::View;
@@ -34,6 +35,8 @@ pub trait Facts {
     fn now(&self) -> i64;
     /// Seconds since the device booted.
     fn uptime(&self) -> u64;
+    /// What the disk with this id has read and written since.
+    fn traffic(&self, disk: u32) -> Traffic;
 }
 
 /// The state of a device.
@@ -121,7 +124,9 @@ impl Device {
         let scene = Scene { device: self, assumptions, facts };
         if matches!(command.verb, Verb::Print) {
             let sensitive = caller.has("sensitive");
-            let view = View { device: self, assumptions, facts, sensitive };
+            // A full row of a capture has none (S [TF]).
+            let counters = assumptions.disk_counters == DiskCounters::Named && command.proplist.is_some();
+            let view = View { device: self, assumptions, facts, sensitive, counters };
             return Ok(Plan::answer(self.print(command, &view)));
         }
         match command.menu {
@@ -144,13 +149,13 @@ impl Device {
 
     /// Most prints name one disk: among thousands it is found without asking each for its properties.
     fn print_disks(&self, command: &Command, view: &View<'_>) -> Reply {
-        let properties = disk::property::PROPERTIES;
+        let properties = [disk::property::PROPERTIES, disk::traffic::COUNTERS];
         if let Some(id) = command.query.demanded(".id") {
-            return row::print(self.disk(id).into_iter(), properties, command, view);
+            return row::print_both(self.disk(id).into_iter(), properties, command, view);
         }
         let slot = command.query.demanded("slot");
         let named = self.disks.values().filter(|disk| slot.is_none_or(|slot| slot == disk.slot));
-        row::print(named, properties, command, view)
+        row::print_both(named, properties, command, view)
     }
 
     /// Writes one change down.
@@ -199,7 +204,7 @@ impl Device {
 
     /// Every disk as REST shows it, passwords too.
     pub fn disk_rows(&self, assumptions: &Assumptions, facts: &dyn Facts) -> Vec<Row> {
-        let view = View { device: self, assumptions, facts, sensitive: true };
+        let view = View { device: self, assumptions, facts, sensitive: true, counters: false };
         self.disks.values().map(|disk| row::row(disk, disk::property::PROPERTIES, &view)).collect()
     }
 

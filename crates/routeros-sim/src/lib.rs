@@ -27,5 +27,6 @@ pub mod version;
 
 pub use assumptions::Assumptions;
 pub use config::{Config, PoolConfig, UserConfig};
+pub use device::disk::traffic::Traffic;
 pub use fault::{Action, Fault, Matching, When};
 pub use simulator::{Handle, Identity, Reboot, Scheme, Simulator, TlsError};

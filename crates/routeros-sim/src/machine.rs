@@ -1,5 +1,7 @@
 //! The device at work: one writer plans, does the effects and writes down; readers never wait for effects.
 
+mod traffic;
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::assumptions::{Assumptions, Boot, Durability};
 use crate::device::disk::plan::boot;
+use crate::device::disk::traffic::Traffic;
 use crate::device::plan::{Change, Effect, Plan, Step};
 use crate::device::user::Caller;
 use crate::device::{Device, Facts};
@@ -26,6 +29,7 @@ pub(crate) struct Machine {
     plane: Arc<dyn DataPlane>,
     writer: Arc<tokio::sync::Mutex<()>>,
     full: Mutex<Vec<String>>,
+    traffic: traffic::Counters,
     /// Held by a command at work; false once another process may own the state directory.
     alive: Mutex<bool>,
     started: (i64, Instant),
@@ -56,6 +60,10 @@ impl Facts for Present<'_> {
     fn uptime(&self) -> u64 {
         self.0.booted.lock().unwrap_or_else(PoisonError::into_inner).elapsed().as_secs()
     }
+
+    fn traffic(&self, disk: u32) -> Traffic {
+        self.0.traffic.of(disk)
+    }
 }
 
 impl Machine {
@@ -78,6 +86,7 @@ impl Machine {
             plane,
             writer: Arc::default(),
             full: Mutex::default(),
+            traffic: traffic::Counters::default(),
             alive: Mutex::new(true),
             started: (now, Instant::now()),
             booted: Mutex::new(Instant::now()),
@@ -181,6 +190,10 @@ impl Machine {
             Effect::ResizeImage { path, size, preallocate } => self.images.resize(&path, size, preallocate),
             Effect::CopyFile { from, to, reflink } => self.images.copy(&from, &to, reflink),
             Effect::RemoveFile { path } => self.images.remove(&path),
+            Effect::ResetCounters { disk } => {
+                self.traffic.reset(disk);
+                Ok(())
+            }
             Effect::Export(export) => self.plane.export(&export),
             Effect::Unexport { export, how } => self.plane.unexport(&export, how),
             Effect::AllowHosts { export, end_sessions } => self.plane.allow_hosts(&export, end_sessions),
@@ -211,6 +224,7 @@ impl Machine {
     /// The data plane's.
     pub(crate) fn power_off(&self, power_cut: bool) -> io::Result<()> {
         let _turn = self.turn();
+        self.traffic.reset_all();
         self.plane.reset()?;
         let undo = std::mem::take(&mut *self.undo.lock().unwrap_or_else(PoisonError::into_inner));
         if power_cut && self.assumptions().durability == Durability::Reverts {

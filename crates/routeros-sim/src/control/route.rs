@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Answer;
+use crate::device::disk::traffic::Traffic;
 use crate::fault::Fault;
 use crate::simulator::{Handle, Reboot};
 
@@ -34,6 +35,14 @@ enum Clock {
 #[serde(deny_unknown_fields)]
 struct Seed {
     disks: Vec<BTreeMap<String, String>>,
+}
+
+/// `POST /traffic`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoreTraffic {
+    slot: String,
+    more: Traffic,
 }
 
 /// `POST /latency`
@@ -64,6 +73,10 @@ pub(super) async fn route(handle: &Handle, method: &Method, path: &str, body: &[
         (&Method::POST, ["pool-full"]) => parsed(body).map(|asked: PoolFull| {
             handle.set_pool_full(&asked.pool, asked.full);
             json!({})
+        }),
+        (&Method::POST, ["traffic"]) => parsed(body).and_then(|asked: MoreTraffic| {
+            let added = handle.add_traffic(&asked.slot, &asked.more);
+            added.map(|()| json!({})).map_err(|error| error.to_string())
         }),
         (&Method::POST, ["latency"]) => parsed(body).map(|asked: Latency| {
             handle.set_latency(std::time::Duration::from_millis(asked.millis));

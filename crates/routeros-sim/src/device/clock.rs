@@ -57,6 +57,15 @@ pub fn span(seconds: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// `48s149ms`, the way RouterOS prints a shorter span (S, manual's sample of `monitor-traffic`).
+pub fn span_of_millis(millis: u64) -> String {
+    match (millis / 1000, millis % 1000) {
+        (0, rest) => format!("{rest}ms"),
+        (seconds, 0) => span(seconds),
+        (seconds, rest) => format!("{}{rest}ms", span(seconds)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +86,7 @@ mod tests {
     #[test]
     fn spans_leave_out_what_is_zero() {
         assert_eq!([span(0), span(61), span(694_861)], ["0s", "1m1s", "1w1d1h1m1s"]);
+        let millis = [0, 149, 2_000, 48_149, 3_600_001].map(span_of_millis);
+        assert_eq!(millis, ["0ms", "149ms", "2s", "48s149ms", "1h1ms"]);
     }
 }

@@ -3,6 +3,7 @@
 pub mod argument;
 pub mod plan;
 pub mod property;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 

@@ -72,6 +72,11 @@ pub enum Effect {
         /// Where.
         path: String,
     },
+    /// Sets a disk's counters to zero.
+    ResetCounters {
+        /// Its id.
+        disk: u32,
+    },
     /// Serves a disk to hosts.
     Export(Export),
     /// Ends serving it.

@@ -15,6 +15,8 @@ pub(crate) struct View<'a> {
     pub(crate) facts: &'a dyn Facts,
     /// Whether passwords are shown.
     pub(crate) sensitive: bool,
+    /// Whether disks show their counters.
+    pub(crate) counters: bool,
 }
 
 impl View<'_> {
@@ -60,9 +62,20 @@ pub(crate) fn print<'i, T: 'i>(
     command: &Command,
     view: &View<'_>,
 ) -> Reply {
+    print_both(items, [properties, &[]], command, view)
+}
+
+/// As [`print`], of items whose properties stand in two tables.
+pub(crate) fn print_both<'i, T: 'i>(
+    items: impl Iterator<Item = &'i T>,
+    tables: [&'static [Property<T>]; 2],
+    command: &Command,
+    view: &View<'_>,
+) -> Reply {
+    let properties = || tables.into_iter().flatten();
     let matching = items.filter(|item| {
         command.query.matches(|name| {
-            let property = properties.iter().find(|property| property.name == name)?;
+            let property = properties().find(|property| property.name == name)?;
             (property.get)(item, view)
         })
     });
@@ -70,8 +83,8 @@ pub(crate) fn print<'i, T: 'i>(
         return Reply::Ret(matching.count().to_string());
     }
     let wanted: Vec<&Property<T>> = match &command.proplist {
-        None => properties.iter().collect(),
-        Some(names) => properties.iter().filter(|p| names.iter().any(|name| name == p.name)).collect(),
+        None => properties().collect(),
+        Some(names) => properties().filter(|p| names.iter().any(|name| name == p.name)).collect(),
     };
     Reply::Rows(matching.map(|item| shown(item, wanted.iter().copied(), view)).collect())
 }

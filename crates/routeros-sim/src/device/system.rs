@@ -4,6 +4,7 @@ use super::clock::{Timestamp, span};
 use super::plan::{Change, Plan, Step};
 use super::row::{self, Property, View, text, truth};
 use super::{Device, RosePackage};
+use crate::assumptions::HealthSensors;
 use crate::menu::{Command, Menu, Reply, Trap, Value, Verb};
 
 /// Bytes of an RDS2216's memory (S, product page).
@@ -71,7 +72,7 @@ static HEALTH: &[Property<Sensor>] = &[
     Property::new("value", |s, _| text(s.value)),
 ];
 
-static SENSORS: &[Sensor] = &[
+static RACK: &[Sensor] = &[
     Sensor { id: 0xD, name: "cpu-temperature", unit: "C", value: "48" },
     Sensor { id: 0xE, name: "board-temperature1", unit: "C", value: "36" },
     Sensor { id: 0x1B59, name: "fan1-speed", unit: "RPM", value: "4290" },
@@ -82,6 +83,21 @@ static SENSORS: &[Sensor] = &[
     Sensor { id: 0x1DB2, name: "psu2-power", unit: "W", value: "69" },
 ];
 
+static SMALL: &[Sensor] = &[
+    Sensor { id: 0xD, name: "cpu-temperature", unit: "C", value: "51" },
+    Sensor { id: 0x1B59, name: "fan1-speed", unit: "RPM", value: "0" },
+    Sensor { id: 0x1CE9, name: "psu1-state", unit: "", value: "ok" },
+    Sensor { id: 0x1CEA, name: "psu2-state", unit: "", value: "fail" },
+];
+
+fn sensors(which: HealthSensors) -> &'static [Sensor] {
+    match which {
+        HealthSensors::Rack => RACK,
+        HealthSensors::Small => SMALL,
+        HealthSensors::None => &[],
+    }
+}
+
 /// Prints a system menu.
 pub(super) fn print(command: &Command, view: &View<'_>) -> Reply {
     let device = std::iter::once(view.device);
@@ -90,7 +106,7 @@ pub(super) fn print(command: &Command, view: &View<'_>) -> Reply {
         Menu::Resource => row::print(device, RESOURCE, command, view),
         Menu::Clock => row::print(device, CLOCK, command, view),
         Menu::Package => row::print(packages(view.device).iter(), PACKAGE, command, view),
-        _ => row::print(SENSORS.iter(), HEALTH, command, view),
+        _ => row::print(sensors(view.assumptions.health_sensors).iter(), HEALTH, command, view),
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::Shared;
 use crate::assumptions::{AssumptionError, Assumptions};
+use crate::device::disk::traffic::Traffic;
 use crate::device::file::File;
 use crate::device::plan::Change;
 use crate::fault::Faults;
+use crate::menu::Trap;
 use crate::plane::Export;
 use crate::plane::record::{ConnectError, Recording, Session};
 
@@ -110,6 +112,14 @@ impl Handle {
     /// Takes a pool for full, or no longer.
     pub fn set_pool_full(&self, pool: &str, full: bool) {
         self.0.machine.set_full(pool, full);
+    }
+
+    /// The disk in this slot reads and writes so much more; its counters grow until the next boot.
+    ///
+    /// # Errors
+    /// No such disk.
+    pub fn add_traffic(&self, slot: &str, more: &Traffic) -> Result<(), Trap> {
+        self.0.machine.add_traffic(slot, more)
     }
 
     /// Seconds since 1970 by the device's clock.

@@ -4,6 +4,7 @@
 
 mod assumptions;
 mod client;
+mod counters;
 mod faults;
 mod login;
 mod program;

@@ -6,11 +6,11 @@ mod export;
 use super::Disk;
 use super::argument::Argument;
 use crate::assumptions::{
-    DuplicateNqn, DuplicateSlot, NqnChange, RemoveConnected, SetMany, Shrink, Unexport,
+    DuplicateNqn, DuplicateSlot, MonitorSeveral, NqnChange, RemoveConnected, SetMany, Shrink, Unexport,
 };
 use crate::device::plan::{Change, Effect, Plan, Step};
 use crate::device::{RosePackage, Scene};
-use crate::menu::{Command, Reply, Trap, Value, Verb};
+use crate::menu::{Command, Reply, Trap, Verb};
 use crate::plane::Sessions;
 
 /// Plans a command on `/disk`.
@@ -30,7 +30,7 @@ fn other(scene: &Scene<'_>, name: &str, command: &Command) -> Result<Plan, Trap>
         "disable" => set(scene, &command.targets, &disabled("yes")),
         "enable" => set(scene, &command.targets, &disabled("no")),
         "unset" => unset(scene, command),
-        "reset-counters" => Ok(Plan::answer(Reply::Done)),
+        "reset-counters" => reset_counters(scene, &command.targets),
         "monitor-traffic" => monitor_traffic(scene, command),
         _ => Err(Trap::NoSuchCommand),
     }
@@ -46,20 +46,27 @@ fn unset(scene: &Scene<'_>, command: &Command) -> Result<Plan, Trap> {
     }
 }
 
-/// One sample of a disk nobody reads through this mouth: all rates are zero.
+/// One sample of each disk that is named, or of the first (assumption `monitor-several`).
 fn monitor_traffic(scene: &Scene<'_>, command: &Command) -> Result<Plan, Trap> {
+    let sampled = match scene.assumptions.monitor_several {
+        MonitorSeveral::Each => command.targets.len(),
+        MonitorSeveral::First => 1,
+    };
     let rows = command.targets.iter().map(|target| {
         let disk = scene.device.disk(target).ok_or(Trap::NoSuchItem)?;
-        let zero = Value::Borrowed("0");
-        Ok(vec![
-            ("slot", Value::Owned(disk.slot.clone())),
-            ("read-rate", zero.clone()),
-            ("write-rate", zero.clone()),
-            ("read-ops-per-second", zero.clone()),
-            ("write-ops-per-second", zero),
-        ])
+        Ok(scene.facts.traffic(disk.id).row(&disk.slot))
     });
-    Ok(Plan::answer(Reply::Rows(rows.collect::<Result<_, Trap>>()?)))
+    let mut rows = rows.collect::<Result<Vec<_>, Trap>>()?;
+    rows.truncate(sampled);
+    Ok(Plan::answer(Reply::Rows(rows)))
+}
+
+fn reset_counters(scene: &Scene<'_>, targets: &[String]) -> Result<Plan, Trap> {
+    let steps = targets.iter().map(|target| {
+        let disk = scene.device.disk(target).ok_or(Trap::NoSuchItem)?.id;
+        Ok(Step::Do(Effect::ResetCounters { disk }))
+    });
+    Ok(Plan::done(steps.collect::<Result<_, Trap>>()?, Reply::Done))
 }
 
 fn set(scene: &Scene<'_>, targets: &[String], arguments: &[(String, String)]) -> Result<Plan, Trap> {
