@@ -16,6 +16,16 @@ pub enum AllowList {
     Comma,
 }
 
+/// What to do about a second node where pods may not be read (R18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodsUnreadable {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is allowed, as if it were the same virtual machine.
+    Allow,
+}
+
 /// Under what terms a decision is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -29,6 +39,16 @@ pub struct Terms<'a> {
     pub slot: &'a Slot,
     /// What is left to wait after an unproven generation; zero where the device drains at unexport.
     pub settle_left: Duration,
+    /// How long nobody must have wanted what the reconciler closes.
+    pub grace: Duration,
+    /// The wall clock, in seconds since the Unix epoch: for migrations only, and nothing is torn by it.
+    pub now: u64,
+    /// The lease term of this controller, for records; 0 without Kubernetes.
+    pub term: u32,
+    /// Two nodes may share a block volume without a virtual machine (`--rwx-plain-pods`).
+    pub rwx_plain_pods: bool,
+    /// What to do where pods may not be read.
+    pub pods_unreadable: PodsUnreadable,
 }
 
 impl Terms<'_> {

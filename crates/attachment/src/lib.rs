@@ -11,15 +11,23 @@
 mod decide;
 mod export;
 mod facts;
+mod happened;
 mod plan;
 mod publish;
+mod refusal;
 mod request;
 mod state;
+mod unfenced;
 mod unpublish;
+mod unwanted;
 
 pub use decide::decide;
-pub use export::{AllowList, Terms};
+pub use export::{AllowList, PodsUnreadable, Terms};
 pub use facts::{Attachments, Facts, KubernetesFacts, Machines, NodeFacts, Question, Want};
-pub use plan::{Attached, Change, ExportChange, Plan, Refusal};
-pub use request::{Leaving, Publish, Request, Unpublish};
+pub use happened::{Happening, happened};
+pub use plan::{Attached, Change, ExportChange, Plan};
+pub use refusal::{Later, Refusal};
+pub use request::{Leaving, Publish, Reconcile, Request, Unpublish};
 pub use state::{Export, Observed, State};
+pub use unfenced::{StayingAlone, must_stay_alone};
+pub use unwanted::{Unwanted, unwanted};

@@ -1,5 +1,8 @@
 //! What is asked.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use volume::{Generation, NodeId, NodeRef, NodeUid};
 
 /// A request about one volume.
@@ -9,6 +12,8 @@ pub enum Request {
     Publish(Publish),
     /// ControllerUnpublishVolume.
     Unpublish(Unpublish),
+    /// The reconciler's turn with this volume (R19).
+    Reconcile(Reconcile),
 }
 
 /// A node wants the volume.
@@ -26,6 +31,8 @@ pub struct Publish {
     pub shared: bool,
     /// The generation for a new attachment: fresh, or that of a try whose outcome is not known.
     pub mint: Generation,
+    /// How long a migration that this starts may take before it is said to have failed.
+    pub migration_timeout: Duration,
 }
 
 impl Publish {
@@ -39,9 +46,6 @@ impl Publish {
 pub struct Unpublish {
     /// Who.
     pub leaving: Leaving,
-    /// Whether the node was *seen* to have let go (attachments.md, "Proven unstage"). Never where there is no
-    /// Kubernetes to ask.
-    pub proven: bool,
 }
 
 /// Who leaves.
@@ -51,4 +55,16 @@ pub enum Leaving {
     Node(NodeId),
     /// Everybody: an empty node id (CSI specification, ControllerUnpublishVolume).
     Everybody,
+}
+
+/// The reconciler looks at the volume: it closes what nobody wants any more and restores what is wanted.
+///
+/// Times are those of the caller's monotonic clock, from when it first saw [`unwanted`](crate::unwanted) name the
+/// holder or the export; what it names no longer begins anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconcile {
+    /// How long each holder has not been wanted; one that is missing here is too young to lose anything.
+    pub holders_unwanted_for: BTreeMap<NodeRef, Duration>,
+    /// How long an export without a holder has not been wanted.
+    pub export_unwanted_for: Duration,
 }

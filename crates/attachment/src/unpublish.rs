@@ -17,9 +17,9 @@ pub(crate) fn leave(observed: &Observed, ask: &Unpublish, terms: &Terms<'_>) -> 
     }
     let (leaving, staying): (Vec<_>, Vec<_>) = record.holders.iter().cloned().partition(leaves);
     if staying.is_empty() {
-        return Plan::Detach(close_behind(observed, ask, terms));
+        return Plan::Detach(close_behind(observed, terms));
     }
-    Plan::Detach(Change { record: without(record, leaving, staying, ask.proven), export: ExportChange::Keep })
+    Plan::Detach(Change { record: without(record, leaving, staying, false), export: ExportChange::Keep })
 }
 
 /// Exported without a holder: whoever leaves, nobody has a right to that export.
@@ -29,9 +29,9 @@ pub(crate) fn from_stray(observed: &Observed) -> Plan {
 
 /// The last holder is off: the export closes and its generation is erased. One member that left unproven makes
 /// the whole generation unproven.
-fn close_behind(observed: &Observed, ask: &Unpublish, terms: &Terms<'_>) -> Change {
+fn close_behind(observed: &Observed, terms: &Terms<'_>) -> Change {
     let mut change = closed(&observed.record);
-    change.record.unproven = observed.record.unproven || !ask.proven || !observed.record.left.is_empty();
+    change.record.unproven = observed.record.unproven || true || !observed.record.left.is_empty();
     let fixed = terms.nqn(None);
     let stays_open = observed.export.as_ref().is_some_and(|export| export.nqn == fixed.as_str());
     if terms.fencing == Fencing::Off && stays_open {

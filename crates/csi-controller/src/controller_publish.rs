@@ -1,6 +1,8 @@
 //! ControllerPublishVolume: one read and one write (attachments.md, "Publish").
 
-use attachment::{Attached, Change, Plan, Publish, Refusal, Request, Terms, decide};
+use std::time::Duration;
+
+use attachment::{Attached, Change, Facts, Plan, Publish, Refusal, Request, Terms, decide};
 use csi_grpc::v1::{ControllerPublishVolumeRequest, ControllerPublishVolumeResponse};
 use csi_server::Capability;
 use routeros::{Outcome, Transport};
@@ -89,7 +91,14 @@ impl<T: Transport> Controller<T> {
                     wait(&ask.slot, left, deadline, why).await?;
                 }
                 Plan::Refuse(refusal) => return Err(self.refused(ask, &refusal)),
-                Plan::Detach(_) | Plan::Detached | Plan::Ask(_) => {
+                Plan::Detach(_)
+                | Plan::Detached
+                | Plan::Ask(_)
+                | Plan::Outranked(_)
+                | Plan::Restore(_)
+                | Plan::Note(_)
+                | Plan::Idle
+                | Plan::Later(_) => {
                     return Err(Status::internal("a publish was planned as an unpublish: this is a bug"));
                 }
             }
@@ -112,6 +121,7 @@ impl<T: Transport> Controller<T> {
             block: ask.block,
             shared: ask.shared,
             mint: self.writes.generation_for(&ask.slot, &ask.node),
+            migration_timeout: Duration::ZERO,
         }
     }
 
@@ -130,6 +140,11 @@ impl<T: Transport> Controller<T> {
             prefix: &self.config.nqn_prefix,
             slot,
             settle_left: self.settle.left(slot),
+            grace: Duration::ZERO,
+            now: 0,
+            term: 0,
+            rwx_plain_pods: false,
+            pods_unreadable: attachment::PodsUnreadable::Refuse,
         };
         if let Request::Publish(wish) = request
             && terms.drops_list(wish.shared)
@@ -141,7 +156,7 @@ impl<T: Transport> Controller<T> {
                 );
             });
         }
-        decide(&volume.observed(), request, &terms)
+        decide(&volume.observed(), request, &Facts::Standalone, &terms)
     }
 
     /// Writes an attachment: its generation is remembered while the outcome is not known, and what the device took

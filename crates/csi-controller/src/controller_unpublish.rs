@@ -33,8 +33,7 @@ fn parse_unpublish(request: &ControllerUnpublishVolumeRequest) -> Result<Option<
 
 impl<T: Transport> Controller<T> {
     async fn detach(&self, slot: &Slot, leaving: Leaving, deadline: Instant) -> Result<(), Status> {
-        // Without Kubernetes nobody can be asked whether the node let go.
-        let request = Request::Unpublish(Unpublish { leaving, proven: false });
+        let request = Request::Unpublish(Unpublish { leaving });
         loop {
             let found = self.find(slot, deadline).await?;
             if let Found::NotOurs(why) = found {

@@ -1,7 +1,7 @@
 //! The record: what the disk's `comment` on the device says of a volume's owner and holders.
 //!
 //! ```text
-//! rds1 <cluster> <generation|-> <published> <flags> t<term> [m<start>-<deadline>] [h<ref>,…] [x<ref>,…] <crc32>
+//! rds1 <cluster> <generation|-> <published> <flags> t<term> [m<start>-<deadline>] [e<generation>] [h<ref>,…] [x<ref>,…] <crc32>
 //! rds1 0a1b2c3d 00000000000000ab f - t7 hnode-a/1f2e3d4c 89abcdef
 //! ```
 //!
@@ -36,7 +36,7 @@ pub struct Published {
 pub struct Migration {
     /// When the second node joined.
     pub started: u64,
-    /// When it has taken too long.
+    /// When it has taken too long; 0 once that was said.
     pub deadline: u64,
 }
 
@@ -57,6 +57,9 @@ pub struct Record {
     pub term: u32,
     /// The migration under way.
     pub migration: Option<Migration>,
+    /// The last generation that this driver ended, while there is no other. A VolumeAttachment that names an older
+    /// one was overtaken, and is never restored: another node may have written since.
+    pub ended: Option<Generation>,
     /// Who holds the volume: at most two, and two only for ReadWriteMany block.
     pub holders: Vec<NodeRef>,
     /// Members of the present generation that left unproven while another stayed.
@@ -89,6 +92,7 @@ impl Record {
             unproven: false,
             term: 0,
             migration: None,
+            ended: None,
             holders: Vec::new(),
             left: Vec::new(),
         }
@@ -156,6 +160,7 @@ fn parse_version_1(comment: &str) -> Option<Record> {
     for field in fields {
         match field.split_at_checked(1)? {
             ("m", times) => record.migration = Some(parse_migration(times)?),
+            ("e", generation) => record.ended = Some(Generation::parse(generation)?),
             ("h", members) => record.holders = parse_members(members)?,
             ("x", members) => record.left = parse_members(members)?,
             _ => return None,
@@ -213,6 +218,9 @@ impl Record {
         if let Some(Migration { started, deadline }) = self.migration {
             body.push_str(&format!(" m{started}-{deadline}"));
         }
+        if let Some(ended) = self.ended {
+            body.push_str(&format!(" e{ended}"));
+        }
         for (letter, members) in [('h', &self.holders), ('x', &self.left)] {
             if !members.is_empty() {
                 let names: Vec<_> = members.iter().map(NodeRef::to_string).collect();
@@ -262,7 +270,7 @@ mod tests {
     prop_compose! {
         fn record()(
             cluster in "[0-9a-f]{8}", generation: Option<u64>, filesystem: bool, block: bool, shared: bool, unproven: bool,
-            term: u32, migration: Option<(u32, u32)>, holders in members(), left in members(),
+            term: u32, migration: Option<(u32, u32)>, ended: Option<u64>, holders in members(), left in members(),
         ) -> Record {
             Record {
                 cluster: ClusterHash::parse(&cluster).unwrap(),
@@ -272,6 +280,7 @@ mod tests {
                 unproven,
                 term,
                 migration: migration.map(|(a, b)| Migration { started: a.into(), deadline: b.into() }),
+                ended: ended.map(Generation::from_bits),
                 holders,
                 left,
             }
@@ -289,7 +298,7 @@ mod tests {
                     prop_assert!(read.is_named(&written.node_id().unwrap()));
                     prop_assert_eq!(written.uid(), read.uid());
                 }
-                prop_assert_eq!(read.generation, record.generation);
+                prop_assert_eq!((read.generation, read.ended), (record.generation, record.ended));
                 prop_assert_eq!((read.shared, read.unproven), (record.shared, record.unproven));
             }
         }
