@@ -1,0 +1,99 @@
+//! The command lines of the control plane's four programs.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::Options;
+use crate::certificates::Authority;
+use crate::{Launch, Process, Result, Tools};
+
+/// What every program of one control plane is started from.
+pub(super) struct Plan<'a> {
+    pub(super) tools: &'a Tools,
+    pub(super) folder: &'a Path,
+    pub(super) authority: &'a Authority,
+    pub(super) options: &'a Options,
+    pub(super) address: SocketAddr,
+}
+
+impl Plan<'_> {
+    /// etcd, which nobody outside of this machine reaches. A power cut of a test's database is no loss: no fsync.
+    pub(super) fn etcd(&self, clients: u16, peers: u16) -> Result<Process> {
+        let (clients, peers) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+        self.launch("etcd")?
+            .argument("--unsafe-no-fsync")
+            .arguments(["--name=testbed", "--log-level=warn"])
+            .argument(flag("data-dir", self.folder.join("etcd")))
+            .argument(format!("--listen-client-urls={clients}"))
+            .argument(format!("--advertise-client-urls={clients}"))
+            .argument(format!("--listen-peer-urls={peers}"))
+            .argument(format!("--initial-advertise-peer-urls={peers}"))
+            .argument(format!("--initial-cluster=testbed={peers}"))
+            .start(self.folder)
+    }
+
+    /// The API server as clusters have it: RBAC and Node authorization, NodeRestriction, tokens of service accounts.
+    /// Without the flags of the aggregation layer, which stays off.
+    pub(super) fn api_server(&self, etcd: u16) -> Result<Process> {
+        let serving = self.authority.server("kube-apiserver", &[self.address.ip()])?;
+        let signing_key = self.authority.signing_key();
+        self.launch("kube-apiserver")?
+            .argument(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
+            .argument(format!("--bind-address={}", self.address.ip()))
+            .argument(format!("--advertise-address={}", self.address.ip()))
+            .argument(format!("--secure-port={}", self.address.port()))
+            .argument(flag("tls-cert-file", serving.certificate))
+            .argument(flag("tls-private-key-file", serving.key))
+            .argument(flag("client-ca-file", self.authority.certificate()))
+            .argument(flag("service-account-key-file", signing_key.clone()))
+            .argument(flag("service-account-signing-key-file", signing_key))
+            .argument("--service-account-issuer=https://kubernetes.default.svc")
+            .argument("--authorization-mode=Node,RBAC")
+            .argument("--enable-admission-plugins=NodeRestriction")
+            .argument("--service-cluster-ip-range=10.96.0.0/16")
+            .argument("--allow-privileged=true")
+            // Its address is that of `kubernetes` in `default`; loopback is no endpoint, so none is kept.
+            .argument("--endpoint-reconciler-type=none")
+            .arguments(&self.options.api_server)
+            .start(self.folder)
+    }
+
+    /// The controllers. No kubelet renews a Lease here, so a Node's conditions are what the test set last: the
+    /// controller that calls a silent node's state unknown gets a day before it does. Tests that want a node NotReady
+    /// say so in its status, and what follows (taints, evictions, detaching) is the controllers' own.
+    pub(super) fn controller_manager(&self) -> Result<Process> {
+        let user = "system:kube-controller-manager";
+        self.launch("kube-controller-manager")?
+            .argument(flag("kubeconfig", self.kubeconfig("controller-manager", user, None)?))
+            .argument(flag("service-account-private-key-file", self.authority.signing_key()))
+            .argument(flag("root-ca-file", self.authority.certificate()))
+            // Each controller with its own role, as clusters have it.
+            .argument("--use-service-account-credentials=true")
+            .argument("--node-monitor-grace-period=24h")
+            // One of each, with nobody to scrape it.
+            .arguments(["--leader-elect=false", "--secure-port=0"])
+            .arguments(&self.options.controller_manager)
+            .start(self.folder)
+    }
+
+    /// The scheduler.
+    pub(super) fn scheduler(&self) -> Result<Process> {
+        let kubeconfig = self.kubeconfig("scheduler", "system:kube-scheduler", None)?;
+        self.launch("kube-scheduler")?
+            .argument(flag("kubeconfig", kubeconfig))
+            .arguments(["--leader-elect=false", "--secure-port=0"])
+            .start(self.folder)
+    }
+
+    fn launch(&self, name: &str) -> Result<Launch> {
+        Ok(Launch::new(name, &self.tools.program(name)?))
+    }
+}
+
+/// `--NAME=PATH`.
+fn flag(name: &str, path: PathBuf) -> OsString {
+    let mut flag = OsString::from(format!("--{name}="));
+    flag.push(path);
+    flag
+}

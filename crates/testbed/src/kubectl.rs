@@ -1,0 +1,124 @@
+//! kubectl: what a person would do, and how tests change and read objects.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// What an answer is given: a healthy API server needs milliseconds, a paused one never answers.
+const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
+
+/// kubectl as one user.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    cache: PathBuf,
+}
+
+impl Kubectl {
+    pub(crate) fn new(program: PathBuf, kubeconfig: &Path, cache: PathBuf) -> Self {
+        Self { program, kubeconfig: kubeconfig.to_owned(), cache }
+    }
+
+    /// The same for another user.
+    #[must_use]
+    pub fn with_kubeconfig(&self, kubeconfig: &Path) -> Self {
+        Self { kubeconfig: kubeconfig.to_owned(), ..self.clone() }
+    }
+
+    /// Its kubeconfig file.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Runs it; answers what it printed.
+    ///
+    /// # Errors
+    /// [`Error::Kubectl`] with its standard error, where it ends with another status than 0.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        self.run_with(arguments, "")
+    }
+
+    /// Makes an object, or a `List` of them, which must not be there; answers it as the server has it.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`].
+    pub fn create(&self, object: &Value) -> Result<Value> {
+        self.json(&["create", "-o", "json", "-f", "-"], &object.to_string())
+    }
+
+    /// Makes or changes an object, or a `List` of them; answers it as the server has it.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`].
+    pub fn apply(&self, object: &Value) -> Result<Value> {
+        self.json(&["apply", "-o", "json", "-f", "-"], &object.to_string())
+    }
+
+    /// An object, or a list of them: the arguments of `kubectl get`; `None` where it is not found.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`].
+    pub fn get(&self, arguments: &[&str]) -> Result<Option<Value>> {
+        let all = [&["get", "-o", "json", "--ignore-not-found"], arguments].concat();
+        let text = self.run(&all)?;
+        if text.trim().is_empty() { Ok(None) } else { parse(&text).map(Some) }
+    }
+
+    /// Changes an object by a merge patch: the arguments say which, and which subresource.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`].
+    pub fn patch(&self, arguments: &[&str], patch: &Value) -> Result<()> {
+        let patch = patch.to_string();
+        self.run(&[&["patch", "--type=merge", "-p", &patch], arguments].concat()).map(drop)
+    }
+
+    /// Waits, by a watch, until an object that is there is so: the arguments of `kubectl wait`, with its `--for`.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`], also when the time is over.
+    pub fn wait(&self, arguments: &[&str], within: Duration) -> Result<()> {
+        let timeout = format!("--timeout={}s", within.as_secs());
+        self.run(&[&["wait", &timeout], arguments].concat()).map(drop)
+    }
+
+    fn json(&self, arguments: &[&str], input: &str) -> Result<Value> {
+        parse(&self.run_with(arguments, input)?)
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let failed = || Error::host(format!("kubectl {}", arguments.join(" ")));
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(&self.cache);
+        // A wait is one request that lasts; it has a timeout of its own.
+        if arguments.first() != Some(&"wait") {
+            command.arg(REQUEST_TIMEOUT);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed())?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // One that ended early takes no more: its status tells. What it reads, it reads before it writes.
+            let _ = pipe.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(failed())?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Error::Kubectl { arguments: arguments.join(" "), said });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn parse(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| Error::Answer {
+        what: format!("not JSON ({error})"),
+        answer: text.chars().take(400).collect(),
+    })
+}
