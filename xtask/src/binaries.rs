@@ -1,10 +1,9 @@
-//! The programs under test: the driver and the simulator as they ship, and pinned Go tools.
+//! The programs under test: the driver and the simulator as they ship.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::machine::cache;
 use crate::process::{cargo, run};
 
 /// The variable that tells tests where the shipped binaries are.
@@ -22,26 +21,4 @@ pub(crate) fn target() -> Result<PathBuf> {
     let metadata =
         cargo_metadata::MetadataCommand::new().no_deps().exec().context("ask cargo for the target folder")?;
     Ok(metadata.target_directory.into())
-}
-
-/// Builds csi-sanity as `tools/go.mod` pins it, once a version.
-pub(crate) fn csi_sanity() -> Result<PathBuf> {
-    let pins = std::fs::read_to_string("tools/go.mod").context("read tools/go.mod")?;
-    let version = pins
-        .lines()
-        .find_map(|line| {
-            line.trim().trim_start_matches("require ").strip_prefix("github.com/kubernetes-csi/csi-test/v5 ")
-        })
-        .context("tools/go.mod pins no github.com/kubernetes-csi/csi-test/v5")?;
-    let version = version.split_whitespace().next().unwrap_or_default();
-    let program = cache()?.join(format!("csi-sanity-{version}"));
-    if !program.is_file() {
-        println!("building csi-sanity {version} (a minute the first time)");
-        let partial = program.with_extension("partial");
-        let build = &mut std::process::Command::new("go");
-        build.current_dir("tools").env("CGO_ENABLED", "0").args(["build", "-o"]).arg(&partial);
-        run(build.arg("github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity"))?;
-        std::fs::rename(&partial, &program).with_context(|| format!("keep {}", program.display()))?;
-    }
-    Ok(program)
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "test support: it starts programs and reads its environment")]
 
 mod binaries;
+mod go_tools;
 mod machine;
 mod process;
 mod suites;

@@ -1,5 +1,6 @@
 //! The suites of `cargo xtask test`, the demo and the benchmark.
 
+mod api;
 mod lint;
 mod sanity;
 mod unit;
@@ -24,6 +25,8 @@ pub(crate) enum Suite {
     Unit,
     /// Rung 4: csi-sanity against the shipped binary.
     Sanity,
+    /// Rung 5: a real Kubernetes API with the real sidecars.
+    Api,
     /// Rung 6: real kernels in guests.
     Vm,
 }
@@ -40,7 +43,7 @@ const GUESTS: &[Needed] = &[
 
 /// Runs one suite, or all, and ends with their count.
 pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
-    let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Vm];
+    let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
     for suite in &chosen {
@@ -51,6 +54,7 @@ pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
             Suite::Lint => lint::run(),
             Suite::Unit => unit::run(),
             Suite::Sanity => sanity::run(),
+            Suite::Api => api::run(),
             Suite::Vm => vm::run(),
         }?;
         println!("== suite {name}: {tally} in {} s", start.elapsed().as_secs());
