@@ -39,6 +39,17 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
+    /// Where it was connected to, `address:port`.
+    pub(crate) fn target(&self) -> &str {
+        match self {
+            Self::Unresolved { address, .. }
+            | Self::Unreachable { address, .. }
+            | Self::NqnUnknown { address, .. }
+            | Self::HostRefused { address, .. }
+            | Self::Kernel { address, .. } => address,
+        }
+    }
+
     /// Never final: a device that boots refuses too.
     pub(crate) fn code(&self) -> Code {
         match self {

@@ -3,7 +3,7 @@
 //! The kubelet forgets a volume after a final code of NodeStageVolume and never unstages it, so what
 //! comes after the first effect is always UNAVAILABLE, ABORTED or DEADLINE_EXCEEDED.
 
-use host::ErrorKind;
+use host::{Device, ErrorKind};
 use tonic::{Code, Status};
 
 use crate::attached::Hindrance;
@@ -52,6 +52,8 @@ pub(crate) enum Error {
     InFlight(Status),
     #[error("{problem}; the volume is still on this node, so unstage it before it is asked for otherwise")]
     StillHere { problem: String },
+    #[error("{device}: {error}")]
+    OnDevice { device: Device, error: Box<Error> },
 }
 
 impl Error {
@@ -73,6 +75,7 @@ impl Error {
             Self::Stats(error) => error.code(),
             Self::InFlight(status) => status.code(),
             Self::StillHere { .. } => Code::Aborted,
+            Self::OnDevice { error, .. } => error.code(),
         }
     }
 
@@ -80,6 +83,20 @@ impl Error {
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self.code(), Code::Unavailable | Code::Aborted | Code::DeadlineExceeded)
     }
+
+    /// The same, naming the device that it happened with; unless it does already.
+    pub(crate) fn on(self, device: &Device) -> Self {
+        if names(&self.to_string(), &device.path().display().to_string()) {
+            return self;
+        }
+        Self::OnDevice { device: device.clone(), error: Box::new(self) }
+    }
+}
+
+/// Whether the path is in the text, and not only as the beginning of a longer one (`nvme0n1` of `nvme0n12`).
+fn names(text: &str, path: &str) -> bool {
+    let ends = |at: usize| !text[at + path.len()..].starts_with(|next: char| next.is_ascii_alphanumeric());
+    text.match_indices(path).any(|(at, _)| ends(at))
 }
 
 impl From<Error> for Status {
@@ -95,6 +112,24 @@ pub(crate) fn host_code(kind: ErrorKind) -> Code {
         ErrorKind::Pending | ErrorKind::Busy => Code::Aborted,
         ErrorKind::Refused(_) | ErrorKind::Unwritten | ErrorKind::Missing | ErrorKind::Malformed => {
             Code::Unavailable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_once_and_only_by_its_whole_name() {
+        for (text, names_it) in [
+            ("/dev/nvme0n1", true),
+            ("mount /dev/nvme0n1: refused", true),
+            ("mount /dev/nvme0n12: refused", false),
+            ("/dev/nvme0n12 is not /dev/nvme0n1", true),
+            ("mount: refused", false),
+        ] {
+            assert_eq!(names(text, "/dev/nvme0n1"), names_it, "{text}");
         }
     }
 }

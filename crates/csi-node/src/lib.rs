@@ -4,9 +4,11 @@
 //! A crash at any point is one more observation at the retry.
 
 mod attached;
+mod attachments;
 mod capabilities;
 mod connect;
 mod error;
+mod events;
 mod expand;
 mod fence;
 mod flags;
@@ -29,4 +31,5 @@ mod stats;
 mod unpublish;
 mod unstage;
 
+pub use attachments::{Attachments, Standing, Unanswered};
 pub use node::{Config, Node, OpenError};

@@ -1,14 +1,16 @@
 //! The service's state: what every RPC works with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use csi_server::{InFlight, InFlightGuard};
 use host::Host;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
-use volume::{HostIdentity, NodeId, NqnPrefix, Slot};
+use volume::{Events, HostIdentity, NoEvents, NodeId, NqnPrefix, Slot};
 
+use crate::attachments::{Attachments, Kubernetes};
 use crate::error::{Error, Result};
 use crate::fence::Fences;
 use crate::metrics::Metrics;
@@ -44,6 +46,8 @@ pub struct Node<H> {
     pub(crate) fences: Fences,
     pub(crate) scans: Scans,
     pub(crate) metrics: Metrics,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) kubernetes: Kubernetes,
 }
 
 /// The node's own directory cannot be used.
@@ -69,7 +73,22 @@ impl<H: Host> Node<H> {
             fences: Fences::default(),
             scans: Scans::default(),
             metrics: Metrics::register(registry),
+            events: Arc::new(NoEvents),
+            kubernetes: Kubernetes::none(),
         })
+    }
+
+    /// Says failures of stage and publish there, on the volume's claim. Without it: nowhere.
+    #[must_use]
+    pub fn with_events(self, events: Arc<dyn Events>) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Asks these for this node's VolumeAttachments. Without it nothing is asked: no pod is kept off, and only the
+    /// operator's word is a fence.
+    #[must_use]
+    pub fn with_attachments(self, attachments: Arc<dyn Attachments>) -> Self {
+        Self { kubernetes: Kubernetes::new(attachments), ..self }
     }
 
     /// Takes the operator's word that the volume's attachments on this node are over and that what

@@ -2,6 +2,7 @@
 
 mod block;
 mod filesystem;
+mod unfenced;
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,16 @@ use tonic::Code;
 use volume::Slot;
 
 use crate::Node;
+use crate::attachments::Unanswered;
 use crate::connect;
 use crate::error::Result;
 use crate::mounted::DeviceNumber;
 use crate::records::{Phase, StageRecord};
 use crate::request::{self, Form, RequestError, Use};
 use crate::seen::Seen;
+
+/// The taint by which an administrator says that a node is off (Kubernetes, "Non-graceful node shutdown").
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// What only NodePublishVolume fails with.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,14 @@ pub(crate) enum PublishError {
         "the device is published {count} times already, and more would endanger the node (--max-block-publishes)"
     )]
     TooMany { count: usize },
+    #[error(
+        "node {member} left this volume without proof that it stopped writing, so no further pod gets it here until \
+         that node is Ready again without the volume in use, or is tainted {OUT_OF_SERVICE}, or the last node that has \
+         the volume detaches it"
+    )]
+    Unfenced { member: String },
+    #[error("whether a node that left this volume keeps new pods off is not known: {why}; it is asked again")]
+    NotAsked { why: Unanswered },
 }
 
 impl PublishError {
@@ -53,6 +66,8 @@ impl PublishError {
             Self::NotStaged { .. } | Self::SinglePod { .. } => Code::FailedPrecondition,
             Self::Incompatible { .. } => Code::AlreadyExists,
             Self::Stale { .. } | Self::NothingStaged { .. } | Self::WrongDevice { .. } => Code::Unavailable,
+            // Both pass without the pod's doing: the kubelet is to ask again.
+            Self::Unfenced { .. } | Self::NotAsked { .. } => Code::Unavailable,
             Self::TargetTaken { .. } => Code::Aborted,
             Self::TooMany { .. } => Code::ResourceExhausted,
         }
@@ -67,6 +82,8 @@ pub(crate) struct PublishRequest {
     read_only: bool,
     /// The generation that the CO means; the record has the one that is here.
     nqn: Option<String>,
+    /// A raw device that several nodes may write: ReadWriteMany.
+    shared: bool,
 }
 
 impl PublishRequest {
@@ -76,12 +93,22 @@ impl PublishRequest {
         let target = request::path("target_path", &wire.target_path)?;
         let usage = Use::parse(wire.volume_capability.as_ref(), &wire.publish_context)?;
         let read_only = wire.readonly || usage.read_only;
-        Ok(Self { slot, target, usage, read_only, nqn: wire.publish_context.get("nvme_nqn").cloned() })
+        let nqn = wire.publish_context.get("nvme_nqn").cloned();
+        let shared = request::is_shared_block(wire.volume_capability.as_ref());
+        Ok(Self { slot, target, usage, read_only, nqn, shared })
     }
 }
 
-/// Serves the RPC.
+/// Serves the RPC, and says its failure.
 pub(crate) async fn publish<H: Host>(
+    node: &Node<H>,
+    wire: &NodePublishVolumeRequest,
+    deadline: Instant,
+) -> Result<NodePublishVolumeResponse> {
+    serve(node, wire, deadline).await.inspect_err(|error| node.say_failure(wire, error))
+}
+
+async fn serve<H: Host>(
     node: &Node<H>,
     wire: &NodePublishVolumeRequest,
     deadline: Instant,
@@ -95,10 +122,11 @@ pub(crate) async fn publish<H: Host>(
     let attached = connect::find(node, volume, record.nqn.as_str(), 0).await?;
     let publish =
         Publish { node, volume, request: &request, staging: &record.staging, device: &attached.device };
-    match request.usage.form {
-        Form::Block => block::publish(&publish, &seen).await?,
-        Form::Filesystem { .. } => filesystem::publish(&publish, &seen.mounts).await?,
-    }
+    let published = match request.usage.form {
+        Form::Block => block::publish(&publish, &seen).await,
+        Form::Filesystem { .. } => filesystem::publish(&publish, &seen.mounts).await,
+    };
+    published.map_err(|error| error.on(publish.device))?;
     Ok(NodePublishVolumeResponse {})
 }
 

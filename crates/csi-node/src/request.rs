@@ -124,6 +124,11 @@ pub(crate) fn path(field: &'static str, text: &str) -> Result<PathBuf, RequestEr
     Ok(path.components().collect())
 }
 
+/// Whether a capability asks for a raw device that several nodes may write; only a live migration has one.
+pub(crate) fn is_shared_block(wire: Option<&csi_grpc::v1::VolumeCapability>) -> bool {
+    Capability::required(wire).is_ok_and(|asked| asked.is_block() && asked.is_multi_node_writer())
+}
+
 fn publish_context(
     map: &HashMap<String, String>,
     slot: &Slot,

@@ -48,8 +48,16 @@ impl StageError {
     }
 }
 
-/// Serves the RPC.
+/// Serves the RPC, and says its failure.
 pub(crate) async fn stage<H: Host>(
+    node: &Node<H>,
+    wire: &NodeStageVolumeRequest,
+    deadline: Instant,
+) -> Result<NodeStageVolumeResponse> {
+    serve(node, wire, deadline).await.inspect_err(|error| node.say_failure(wire, error))
+}
+
+async fn serve<H: Host>(
     node: &Node<H>,
     wire: &NodeStageVolumeRequest,
     deadline: Instant,
@@ -160,7 +168,8 @@ async fn finish<H: Host>(
     if let Form::Filesystem { fs, .. } = &request.usage.form {
         // Before the first write: a loss of the connection from here on is said.
         node.records.save(&record(request, Phase::Staging, Some(attached.device.number())))?;
-        filesystem::mount(node, volume, request, *fs, &attached, scanned).await?;
+        let mounted = filesystem::mount(node, volume, request, *fs, &attached, scanned).await;
+        mounted.map_err(|error| error.on(&attached.device))?;
     }
     node.records.save(&record(request, Phase::Staged, Some(attached.device.number())))?;
     // A read that was begun for an earlier attachment is of no more use.

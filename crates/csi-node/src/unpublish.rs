@@ -48,8 +48,8 @@ pub(crate) async fn unpublish<H: Host>(
 async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<()> {
     let seen = Seen::observe(node, volume.slot).await?;
     let nqns = seen.nqns(volume.slot, &node.config.nqn_prefix);
-    let names = || nqns.iter().map(String::as_str);
-    if let Some(down) = seen.path_down(names()).filter(|_| node.fences.holds_for(names())) {
+    let Some(down) = seen.path_down(nqns.iter().map(String::as_str)) else { return Ok(()) };
+    if node.is_fenced(volume, &seen).await {
         node.say_loss(volume.slot, down, "the attachment was fenced before everything was written");
         node.host.disconnect(volume, down).await?;
     }

@@ -75,8 +75,7 @@ pub(crate) async fn unstage<H: Host>(
 /// hangs, since only its disconnect frees that one. Whether it is fenced.
 async fn join<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Result<bool> {
     let seen = Seen::observe(node, volume.slot).await?;
-    let nqns = seen.nqns(volume.slot, &node.config.nqn_prefix);
-    let is_fenced = node.fences.holds_for(nqns.iter().map(String::as_str));
+    let is_fenced = node.is_fenced(volume, &seen).await;
     let joined = if is_fenced { Ok(()) } else { node.host.join(volume).await };
     if joined.is_ok() {
         node.scans.forget(volume.slot);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use host::{Host, MountEntry};
 
-use super::{Publish, PublishError};
+use super::{Publish, PublishError, unfenced};
 use crate::attached::Number as _;
 use crate::error::Result;
 use crate::seen::Seen;
@@ -20,8 +20,13 @@ pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> R
         tracing::error!(volume_id = %request.slot, count = others.len(), "a mount storm of a block device was refused");
         return Err(PublishError::TooMany { count: others.len() }.into());
     }
-    if keeps_what_is_there(publish, seen).await? {
+    let there = there(publish, seen).await?;
+    if there == There::Device {
         return Ok(node.host.hold(*volume, device, &request.target).await?);
+    }
+    unfenced::refuse(publish).await?;
+    if there == There::Stale {
+        take_away(publish, seen).await?;
     }
     node.host.make_file(&request.target).await?;
     // Held first: from here on the number that is bound stays this device's.
@@ -40,29 +45,44 @@ async fn others<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Res
     Ok(all)
 }
 
-/// Whether the right device is at the target already. A wrong one, left from before a renumbering,
-/// is taken away; another volume's, and anything but a device node, is refused.
-async fn keeps_what_is_there<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<bool> {
-    let Publish { node, volume, request, device, .. } = publish;
+/// What is at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    /// Nothing.
+    Nothing,
+    /// The right device, as it is asked for.
+    Device,
+    /// A wrong one of this volume, left from before a renumbering.
+    Stale,
+}
+
+/// Looks at the target. Another volume's device, and anything but a device node, is refused.
+async fn there<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<There> {
+    let Publish { node, request, device, .. } = publish;
     let there = mounted::at(&seen.mounts, &request.target);
-    let Some(top) = there.last() else { return Ok(false) };
+    let Some(top) = there.last() else { return Ok(There::Nothing) };
     let Some(found) = mounted::bound_device(&node.host, &request.target).await? else {
         let what = format!("{} on {}:{}", top.fs, top.major, top.minor);
         return Err(PublishError::TargetTaken { path: request.target.clone(), what }.into());
     };
     if found == device.number() {
         publish.refuse_other_access(&top.options)?;
-        return Ok(true);
+        return Ok(There::Device);
     }
     for entry in &there {
         foreign::refuse_bound(&node.host, seen, &request.slot, &node.config.nqn_prefix, entry).await?;
     }
-    tracing::warn!(target = %request.target.display(), ?found, %device, "another device was published here: replaced");
-    for _ in &there {
+    Ok(There::Stale)
+}
+
+async fn take_away<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<()> {
+    let Publish { node, volume, request, device, .. } = publish;
+    tracing::warn!(target = %request.target.display(), %device, "another device was published here: replaced");
+    for _ in mounted::at(&seen.mounts, &request.target) {
         node.metrics.mounted("unmount", node.host.unmount(*volume, &request.target).await)?;
     }
     node.host.release(*volume, &request.target).await?;
-    Ok(false)
+    Ok(())
 }
 
 /// The device node was found by name; only its number says what was bound.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use csi_grpc::v1::node_server::Node as _;
@@ -20,8 +21,11 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
 use volume::{
-    DataAddress, Generation, HostIdentity, NodeId, NqnPrefix, PublishContext, Slot, Tunables, VolumeContext,
+    Claim, DataAddress, Generation, HostIdentity, NodeId, NqnPrefix, PublishContext, Slot, Tunables,
+    VolumeContext,
 };
+
+use crate::kubernetes::{FakeAttachments, Heard};
 
 pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const SIZE: u64 = 512 * MIB;
@@ -96,7 +100,7 @@ impl Vol {
             host: Some(HostIdentity::from_id(Uuid::from_u128(77))),
             size_bytes: Some(self.size),
             published_as_block,
-            claim: None,
+            claim: Some(claim()),
         }
         .to_map()
     }
@@ -145,6 +149,11 @@ impl Vol {
     }
 }
 
+/// The claim in every publish context.
+pub(crate) fn claim() -> Claim {
+    Claim { namespace: "shop".into(), name: "data".into(), uid: "c0ffee".into() }
+}
+
 pub(crate) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
@@ -155,6 +164,7 @@ pub(crate) struct Bench {
     pub(crate) node: Node<FakeKernel>,
     pub(crate) registry: Registry,
     pub(crate) state: TempDir,
+    pub(crate) heard: Heard,
 }
 
 impl Bench {
@@ -171,21 +181,26 @@ impl Bench {
     }
 
     fn on(fabric: FakeFabric, kernel: FakeKernel) -> Self {
-        let state = tempfile::tempdir().unwrap();
-        let (node, registry) = open(&kernel, state.path());
-        Self { fabric, kernel, node, registry, state }
+        let (state, heard) = (tempfile::tempdir().unwrap(), Heard::default());
+        let (node, registry) = open(&kernel, state.path(), &heard);
+        Self { fabric, kernel, node, registry, state, heard }
+    }
+
+    /// With Kubernetes to ask.
+    pub(crate) fn asking(self, attachments: &FakeAttachments) -> Self {
+        Self { node: self.node.with_attachments(Arc::new(attachments.clone())), ..self }
     }
 
     /// The next driver process on the same node.
     pub(crate) fn restart(&mut self) {
         self.kernel = self.kernel.restart_driver();
-        (self.node, self.registry) = open(&self.kernel, self.state.path());
+        (self.node, self.registry) = open(&self.kernel, self.state.path(), &self.heard);
     }
 
     /// The node loses power and boots.
     pub(crate) fn power_loss(&mut self) {
         self.kernel = self.kernel.power_loss();
-        (self.node, self.registry) = open(&self.kernel, self.state.path());
+        (self.node, self.registry) = open(&self.kernel, self.state.path(), &self.heard);
     }
 
     pub(crate) fn export(&self, vol: &Vol) {
@@ -271,7 +286,7 @@ impl Bench {
     }
 }
 
-fn open(kernel: &FakeKernel, state: &Path) -> (Node<FakeKernel>, Registry) {
+fn open(kernel: &FakeKernel, state: &Path, heard: &Heard) -> (Node<FakeKernel>, Registry) {
     let mut registry = Registry::default();
     let config = Config {
         node: NodeId::of_node("worker-1").unwrap(),
@@ -281,7 +296,8 @@ fn open(kernel: &FakeKernel, state: &Path) -> (Node<FakeKernel>, Registry) {
         max_block_publishes: 3,
         answer_margin: Duration::from_secs(2),
     };
-    (Node::open(kernel.clone(), config, &mut registry).unwrap(), registry)
+    let node = Node::open(kernel.clone(), config, &mut registry).unwrap();
+    (node.with_events(Arc::new(heard.clone())), registry)
 }
 
 /// A request with the kubelet's deadline.

@@ -1,9 +1,12 @@
 //! Outage or fence (node.md rule 5): only a word from outside drops what is unwritten.
 
+use csi_node::Standing;
 use host::fake::KernelVersion;
 use tonic::Code;
+use volume::Generation;
 
 use crate::bench::{Bench, Vol};
+use crate::kubernetes::{FakeAttachments, Server};
 
 async fn lost(vol: &Vol) -> Bench {
     let bench = Bench::in_use(KernelVersion::V6_1, vol).await;
@@ -95,4 +98,73 @@ async fn a_word_for_one_outage_is_none_for_the_next() {
     bench.fabric.start();
     bench.unstage(&vol).await.unwrap();
     assert!(bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0"));
+}
+
+/// A volume whose path is down for good, with Kubernetes to ask.
+async fn lost_asking(vol: &Vol) -> (Bench, FakeAttachments) {
+    let attachments = FakeAttachments::new();
+    (lost(vol).await.asking(&attachments), attachments)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_that_is_gone_or_another_is_a_fence_and_the_loss_is_said() {
+    for standing in [Standing::Gone, Standing::Attached(Some(Generation::from_bits(2)))] {
+        let vol = Vol::ext4("a");
+        let (bench, attachments) = lost_asking(&vol).await;
+        attachments.set_standing(standing);
+        bench.unstage(&vol).await.unwrap();
+        bench.assert_clean();
+        let scrape = bench.scrape().await;
+        assert!(scrape.contains("rds_csi_unwritten_data_losses_total 1"), "{standing:?}: {scrape}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_that_stands_or_is_not_known_is_an_outage_and_nothing_is_dropped() {
+    let vol = Vol::ext4("a");
+    for (server, standing) in [
+        (Server::Answers, Standing::Attached(Some(Generation::from_bits(1)))),
+        (Server::Answers, Standing::Attached(None)),
+        (Server::Refuses, Standing::Gone),
+        (Server::Hangs, Standing::Gone),
+    ] {
+        let (bench, attachments) = lost_asking(&vol).await;
+        attachments.set_server(server);
+        attachments.set_standing(standing);
+        let refused = bench.unstage(&vol).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{server:?} {standing:?}: {refused:?}");
+        bench.export(&vol);
+        bench.unstage(&vol).await.unwrap();
+        let other = bench.beside("b");
+        other.stage(&vol).await.unwrap();
+        assert_eq!(other.kernel.read_file(&vol.staging(), "f").unwrap(), b"bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_path_is_written_out_whatever_became_of_the_attachment_and_nobody_is_asked() {
+    let vol = Vol::ext4("a");
+    let attachments = FakeAttachments::new();
+    attachments.set_standing(Standing::Gone);
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await.asking(&attachments);
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    assert_eq!(attachments.asked(), 0);
+    let other = bench.beside("b");
+    other.stage(&vol).await.unwrap();
+    assert_eq!(other.kernel.read_file(&vol.staging(), "f").unwrap(), b"bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_device_whose_attachment_is_gone_can_be_unpublished_without_its_path() {
+    let vol = Vol::block("a");
+    let attachments = FakeAttachments::new();
+    let bench = Bench::in_use(KernelVersion::V6_1, &vol).await.asking(&attachments);
+    bench.fabric.unexport(&vol.nqn());
+    bench.unpublish(&vol, "p").await.unwrap_err();
+    attachments.set_standing(Standing::Gone);
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.unstage(&vol).await.unwrap();
+    assert!(bench.fabric.sessions(&vol.nqn()).is_empty() && bench.records().is_empty());
+    assert!(!bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0"));
 }

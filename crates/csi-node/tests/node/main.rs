@@ -4,14 +4,17 @@
 mod bench;
 mod block;
 mod crashes;
+mod events;
 mod expand;
 mod fences;
 mod formats;
 mod generations;
 mod hangs;
 mod inputs;
+mod kubernetes;
 mod metrics;
 mod publishes;
 mod stages;
 mod stats;
+mod unfenced;
 mod unstages;
