@@ -1,6 +1,7 @@
 //! The typed client.
 
 mod disks;
+mod figures;
 mod files;
 pub(crate) mod probe;
 pub(crate) mod resolve;

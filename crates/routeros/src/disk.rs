@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod compare;
+pub(crate) mod figures;
 
 use crate::error::Error;
 use crate::identifier::ItemId;

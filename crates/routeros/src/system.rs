@@ -1,7 +1,10 @@
 //! `/system`: what the device is and how it is.
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::row::Row;
+use crate::span::parse_span;
 use crate::version::RouterOsVersion;
 
 /// `/system/resource`
@@ -15,6 +18,14 @@ pub struct Resource {
     pub architecture_name: Option<Box<str>>,
     /// Time since boot as the device writes it, such as `1w2d3h4m5s`.
     pub uptime: Option<Box<str>>,
+}
+
+impl Resource {
+    /// Time since boot; `None` where it is absent or in another form.
+    #[must_use]
+    pub fn up_for(&self) -> Option<Duration> {
+        self.uptime.as_deref().and_then(parse_span)
+    }
 }
 
 impl TryFrom<&Row> for Resource {

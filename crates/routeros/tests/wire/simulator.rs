@@ -8,7 +8,7 @@ use routeros::{
     Address, Client, DiskChange, ErrorKind, NewDisk, NvmeTcpExport, Outcome, PlainHttp, Resolution,
     RestConfig, RestTransport, Severity, Trust, Write,
 };
-use routeros_sim::{Action, Config, Fault, Handle, Identity, Simulator, UserConfig};
+use routeros_sim::{Action, Config, Fault, Handle, Identity, Simulator, Traffic, UserConfig};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -199,4 +199,35 @@ async fn a_device_as_it_should_be_is_fit_and_an_old_one_is_not() {
     let old = Rds::start(Config { version: "7.20".parse().unwrap(), ..Config::default() }).await;
     let report = old.client().probe("admin").await.unwrap();
     assert!(!report.is_fit() && report.findings[0].message.contains("older than 7.21"), "{report:?}");
+}
+
+#[tokio::test]
+async fn counters_come_by_the_list_or_by_the_monitor_and_are_the_same() {
+    let rds = Rds::start(Config::default()).await;
+    let client = rds.client();
+    let disk = client.add_disk(&volume()).await.unwrap();
+    let moved = Traffic { read_ops: 3, read_bytes: 12_288, read_millis: 1_250, ..Traffic::default() };
+    rds.handle().add_traffic("v1", &moved).unwrap();
+    let listed = async || {
+        let mut listed = Vec::new();
+        let list = client.for_each_disk_figures(|figures| {
+            listed.push(figures);
+            Ok(())
+        });
+        list.await.unwrap();
+        listed.into_iter().find(|figures| figures.id == disk.id).unwrap()
+    };
+    let counters = listed().await.counters;
+    assert_eq!((counters.read_ops, counters.read_bytes), (Some(3), Some(12_288)));
+    assert_eq!((counters.read_time, counters.discard_ops), (Some(Duration::from_millis(1_250)), None));
+    rds.handle().assume("disk-counters", "monitored").unwrap();
+    assert!(listed().await.counters.is_empty());
+    let mut monitored = Vec::new();
+    let sample = client.monitor_disks(std::slice::from_ref(&disk.id), |slot, counters| {
+        monitored.push((slot.to_owned(), counters));
+        Ok(())
+    });
+    sample.await.unwrap();
+    assert_eq!(monitored, [("v1".to_owned(), counters)]);
+    assert!(client.resource().await.unwrap().up_for().unwrap() < Duration::from_secs(60));
 }
