@@ -1,0 +1,159 @@
+//! Tells when something happened in the cluster that the reconciler may have to see to (R19).
+//!
+//! Watches only *wake* it: every decision asks live (attachments.md). What is remembered of Nodes is there to see
+//! an edge, and nothing else.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, pin_mut};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ask::chain;
+use crate::claims::WATCH_SECONDS;
+use crate::edge::Edge;
+use crate::nodes::{is_out_of_service, is_ready};
+
+/// Which watches have delivered their first list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivered {
+    nodes: bool,
+    attachments: bool,
+}
+
+/// The watches on Nodes and VolumeAttachments; clones share them.
+#[derive(Clone)]
+pub struct Changes {
+    wake: Arc<Notify>,
+    delivered: watch::Sender<Delivered>,
+}
+
+/// What of a Node is worth waking up for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    uid: Option<String>,
+    ready: bool,
+    out_of_service: bool,
+}
+
+impl Changes {
+    /// Starts the watches, which run until `stop`.
+    #[must_use]
+    pub fn watch(client: Client, driver: impl Into<String>, stop: CancellationToken) -> Self {
+        let changes = Self { wake: Arc::default(), delivered: watch::Sender::default() };
+        let mut nodes = HashMap::new();
+        let watched = changes.clone();
+        let on_node = move |event| watched.node(&mut nodes, event);
+        let follow_nodes = follow::<Node>(client.clone(), "watching Nodes", on_node);
+        let driver = driver.into();
+        let watched = changes.clone();
+        let on_attachment = move |event| watched.attachment(&driver, event);
+        let follow_attachments =
+            follow::<VolumeAttachment>(client, "watching VolumeAttachments", on_attachment);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(follow_nodes));
+        tokio::spawn(stop.run_until_cancelled_owned(follow_attachments));
+        changes
+    }
+
+    /// Waits for the next change; returns at once if there was one since the last call.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether all watches have delivered their first list.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let delivered = *self.delivered.borrow();
+        delivered.nodes && delivered.attachments
+    }
+
+    /// Waits until they have.
+    pub async fn synced(&self) {
+        let both = |delivered: &Delivered| delivered.nodes && delivered.attachments;
+        // It ends only with the sender, which this value holds.
+        let _ = self.delivered.subscribe().wait_for(both).await;
+    }
+
+    fn node(&self, nodes: &mut HashMap<String, Seen>, event: Event<Node>) {
+        match event {
+            Event::Init => nodes.clear(),
+            Event::InitApply(node) => {
+                nodes.extend(see(&node));
+            }
+            // What happened while nobody watched is not known.
+            Event::InitDone => {
+                self.delivered.send_modify(|delivered| delivered.nodes = true);
+                self.wake.notify_one();
+            }
+            Event::Apply(node) => {
+                let Some((name, seen)) = see(&node) else { return };
+                if nodes.insert(name, seen.clone()).is_some_and(|before| before != seen) {
+                    self.wake.notify_one();
+                }
+            }
+            Event::Delete(node) => {
+                nodes.remove(node.metadata.name.as_deref().unwrap_or_default());
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    fn attachment(&self, driver: &str, event: Event<VolumeAttachment>) {
+        match event {
+            Event::InitDone => {
+                self.delivered.send_modify(|delivered| delivered.attachments = true);
+                self.wake.notify_one();
+            }
+            // The attacher takes `attached` away before it lets an object go: one that goes with it was torn off.
+            Event::Delete(object) if object.spec.attacher == driver => {
+                if object.status.is_some_and(|status| status.attached) {
+                    self.wake.notify_one();
+                }
+            }
+            Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
+        }
+    }
+}
+
+fn see(node: &Node) -> Option<(String, Seen)> {
+    let name = node.metadata.name.clone()?;
+    let seen = Seen {
+        uid: node.metadata.uid.clone(),
+        ready: is_ready(node),
+        out_of_service: is_out_of_service(node),
+    };
+    Some((name, seen))
+}
+
+async fn follow<K>(client: Client, what: &'static str, mut each: impl FnMut(Event<K>))
+where
+    K: Resource<Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
+    K::DynamicType: Default,
+{
+    let mut edge = Edge::new(what);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let events = watcher(Api::<K>::all(client), config).default_backoff();
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                edge.worked();
+                each(event);
+            }
+            Err(error) => edge.failed(&chain(&error)),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Which PersistentVolume is a volume's, and whose claim it serves (R13): an index that one watch fills.
+//!
+//! Only names are kept, and only of this driver's PVs; the objects are dropped as they come.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::{StreamExt as _, pin_mut};
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use volume::{Claim, Slot};
+
+use crate::edge::Edge;
+
+/// Seconds until a watch is opened anew: a connection that died silently is noticed this much later.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+
+/// What is known of a PV of this driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistentVolumeEntry {
+    /// The PV's name.
+    pub name: Arc<str>,
+    /// Its `spec.csi.volumeHandle`.
+    pub handle: Arc<str>,
+    /// Its `spec.claimRef`; `None` where it is not bound.
+    pub claim: Option<Arc<Claim>>,
+}
+
+#[derive(Default)]
+struct Index {
+    by_name: HashMap<Arc<str>, PersistentVolumeEntry>,
+    /// Handle, then PV: two PVs may name one volume, as after a restore by hand.
+    by_handle: BTreeSet<(Arc<str>, Arc<str>)>,
+}
+
+/// The index; clones share it.
+#[derive(Clone)]
+pub struct Claims {
+    index: Arc<RwLock<Index>>,
+    synced: watch::Sender<bool>,
+}
+
+impl Claims {
+    /// An index that nothing fills yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { index: Arc::default(), synced: watch::Sender::new(false) }
+    }
+
+    /// Starts the watch, which runs until `stop`.
+    #[must_use]
+    pub fn watch(client: Client, driver: impl Into<String>, stop: CancellationToken) -> Self {
+        let claims = Self::empty();
+        let follow = claims.clone().follow(Api::all(client), driver.into());
+        tokio::spawn(stop.run_until_cancelled_owned(follow));
+        claims
+    }
+
+    /// The claim of the volume, where a PV names both.
+    #[must_use]
+    pub fn claim(&self, slot: &Slot) -> Option<Claim> {
+        self.entries(slot.as_str()).into_iter().find_map(|entry| entry.claim.as_deref().cloned())
+    }
+
+    /// The PVs that name the volume.
+    #[must_use]
+    pub fn persistent_volumes(&self, slot: &Slot) -> Vec<String> {
+        self.entries(slot.as_str()).iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    /// The handle that the PV names, as the watch last said. A PV's source cannot be changed.
+    #[must_use]
+    pub fn handle(&self, persistent_volume: &str) -> Option<Arc<str>> {
+        self.read().by_name.get(persistent_volume).map(|entry| Arc::clone(&entry.handle))
+    }
+
+    /// Whether the first list has come.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Waits for the first list.
+    pub async fn synced(&self) {
+        // It ends only with the sender, which this value holds.
+        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// Takes over an entry: what the watch does.
+    pub fn insert(&self, entry: PersistentVolumeEntry) {
+        self.write().insert(entry);
+    }
+
+    fn entries(&self, handle: &str) -> Vec<PersistentVolumeEntry> {
+        let index = self.read();
+        let first: (Arc<str>, Arc<str>) = (handle.into(), "".into());
+        let named = index.by_handle.range(first..).take_while(|(of, _)| &**of == handle);
+        named.filter_map(|(_, name)| index.by_name.get(name).cloned()).collect()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn follow(self, api: Api<PersistentVolume>, driver: String) {
+        let mut edge = Edge::new("watching PersistentVolumes");
+        let mut fresh = Index::default();
+        let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff();
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    edge.worked();
+                    self.apply(event, &driver, &mut fresh);
+                }
+                Err(error) => edge.failed(&crate::ask::chain(&error)),
+            }
+        }
+    }
+
+    /// One event of the watch; `fresh` collects a list until it is whole.
+    fn apply(&self, event: Event<PersistentVolume>, driver: &str, fresh: &mut Index) {
+        match event {
+            Event::Init => *fresh = Index::default(),
+            Event::InitApply(object) => fresh.apply(&object, driver),
+            Event::InitDone => {
+                *self.write() = std::mem::take(fresh);
+                self.synced.send_replace(true);
+            }
+            Event::Apply(object) => self.write().apply(&object, driver),
+            Event::Delete(object) => {
+                self.write().remove(object.metadata.name.as_deref().unwrap_or_default());
+            }
+        }
+    }
+}
+
+impl Index {
+    fn apply(&mut self, object: &PersistentVolume, driver: &str) {
+        match entry(object, driver) {
+            Some(entry) => self.insert(entry),
+            None => self.remove(object.metadata.name.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn insert(&mut self, entry: PersistentVolumeEntry) {
+        self.remove(&entry.name);
+        self.by_handle.insert((Arc::clone(&entry.handle), Arc::clone(&entry.name)));
+        self.by_name.insert(Arc::clone(&entry.name), entry);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(entry) = self.by_name.remove(name) {
+            self.by_handle.remove(&(entry.handle, entry.name));
+        }
+    }
+}
+
+/// What to keep of a PV; `None` for one of another driver, or without a name or handle.
+pub(crate) fn entry(object: &PersistentVolume, driver: &str) -> Option<PersistentVolumeEntry> {
+    let name = object.metadata.name.as_deref().filter(|name| !name.is_empty())?;
+    let spec = object.spec.as_ref()?;
+    let csi = spec.csi.as_ref().filter(|csi| csi.driver == driver && !csi.volume_handle.is_empty())?;
+    let claim = spec.claim_ref.as_ref().and_then(claim).map(Arc::new);
+    Some(PersistentVolumeEntry { name: name.into(), handle: csi.volume_handle.as_str().into(), claim })
+}
+
+fn claim(reference: &ObjectReference) -> Option<Claim> {
+    let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Some(Claim {
+        namespace: named(&reference.namespace)?,
+        name: named(&reference.name)?,
+        uid: reference.uid.clone().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,56 @@
+//! The API server, asked live; each kind of question has its own file.
+
+use std::fmt::Debug;
+
+use kube::api::ListParams;
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use volume::NqnPrefix;
+
+use crate::ApiError;
+use crate::ask::ask;
+
+/// Objects a page: what kubectl and the controllers of Kubernetes ask for, about 1 MiB of small objects.
+const PAGE: u32 = 500;
+
+/// Live questions to the API server, from one driver.
+#[derive(Clone)]
+pub struct Live {
+    pub(crate) client: Client,
+    pub(crate) driver: String,
+    pub(crate) prefix: NqnPrefix,
+}
+
+impl Live {
+    /// `driver` is the CSI driver's name, as `spec.attacher` has it; `prefix` is that of the volumes' NQNs.
+    #[must_use]
+    pub fn new(client: Client, driver: impl Into<String>, prefix: NqnPrefix) -> Self {
+        Self { client, driver: driver.into(), prefix }
+    }
+}
+
+/// A whole LIST of the newest state, page by page: what a page holds is made small before the next one is asked
+/// for, so memory is bounded by what `each` keeps.
+///
+/// # Errors
+/// Also where the list expired between pages (410): a part of it would be no answer.
+pub(crate) async fn list<K>(
+    api: &Api<K>,
+    what: &str,
+    deadline: Instant,
+    mut each: impl FnMut(K),
+) -> Result<(), ApiError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let objects = ask(|| format!("listing {what}"), deadline, api.list(&page)).await?;
+        objects.items.into_iter().for_each(&mut each);
+        match objects.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The mark on a VolumeAttachment that keeps new pods off a node while a member that left unproven is not fenced
+//! (attachments.md, "Unpublish"): written by the controller, read by the node.
+
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::time::Instant;
+use volume::{NodeId, Slot};
+
+use crate::ask::ask;
+use crate::{ApiError, Live, attachment_name};
+
+/// The annotation; its value names the member, for people.
+pub const UNFENCED_MEMBER: &str = "rds.csi.srvlab.io/unfenced-member";
+
+impl Live {
+    /// Sets the mark on the VolumeAttachment of `slot` and `node`, or takes it away. Taking it from what is not
+    /// there succeeds.
+    ///
+    /// # Errors
+    /// Where the API server did not take it; setting it where there is no VolumeAttachment of that name.
+    pub async fn mark_unfenced(
+        &self,
+        slot: &Slot,
+        node: &NodeId,
+        unfenced: Option<&str>,
+        deadline: Instant,
+    ) -> Result<(), ApiError> {
+        let name = attachment_name(slot.as_str(), &self.driver, node);
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {UNFENCED_MEMBER: unfenced}}}));
+        let parameters = PatchParams::default();
+        let api = Api::<VolumeAttachment>::all(self.client.clone());
+        let request = || format!("marking VolumeAttachment {name}");
+        let answer = api.patch_metadata(&name, &parameters, &patch);
+        match ask(request, deadline, answer).await {
+            Err(error) if unfenced.is_none() && error.is_not_found() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// The mark, by a live GET; `None` where there is none, or no such VolumeAttachment.
+    ///
+    /// # Errors
+    /// Where the API server did not say.
+    pub async fn unfenced(
+        &self,
+        slot: &Slot,
+        node: &NodeId,
+        deadline: Instant,
+    ) -> Result<Option<String>, ApiError> {
+        let name = attachment_name(slot.as_str(), &self.driver, node);
+        let api = Api::<VolumeAttachment>::all(self.client.clone());
+        let request = || format!("reading VolumeAttachment {name}");
+        let found = ask(request, deadline, api.get_metadata_opt(&name)).await?;
+        Ok(found.and_then(|object| object.metadata.annotations?.remove(UNFENCED_MEMBER)))
+    }
+}
