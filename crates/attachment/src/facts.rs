@@ -83,8 +83,19 @@ pub enum Machines {
 pub enum Question {
     /// These Node objects.
     Nodes(Vec<NodeId>),
-    /// The VolumeAttachments.
+    /// The VolumeAttachments. Of a volume without holder and export the caller may answer that there is none where it
+    /// can prove from memory that none is attached; everywhere else only a live LIST tells who is gone.
     Attachments,
     /// Whose pods use the volume.
     Machines,
+}
+
+impl Facts {
+    /// What Kubernetes says, where there is one.
+    pub(crate) fn kubernetes(&self) -> Option<&KubernetesFacts> {
+        match self {
+            Self::Standalone => None,
+            Self::Kubernetes(known) => Some(known),
+        }
+    }
 }

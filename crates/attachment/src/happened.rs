@@ -79,6 +79,63 @@ pub enum Happening {
 /// What to say once the device answered that it wrote `after` over `before`; `now` in seconds since the Unix epoch.
 #[must_use]
 pub fn happened(before: &Record, after: &Record, request: &Request, now: u64) -> Vec<Happening> {
-    let _ = (before, after, request, now);
-    Vec::new()
+    let came = missing(&after.holders, &before.holders).map(|node| match request {
+        Request::Publish(ask) if node.is_named(&ask.node) => Happening::Attached { node },
+        _ => Happening::Restored { node },
+    });
+    let went = missing(&before.holders, &after.holders).map(|node| match request {
+        Request::Unpublish(_) => Happening::Detached { node },
+        Request::Publish(_) | Request::Reconcile(_) => Happening::StaleCleared { node },
+    });
+    let unproven = missing(&after.left, &before.left).map(|node| Happening::LeftUnproven { node });
+    let settled = missing(&before.left, &after.left);
+    // With the last holder its generation ended, and who comes back is a holder.
+    let fenced = settled.filter(|node| !after.holders.is_empty() && !contains(&after.holders, node));
+    let fenced = fenced.map(|node| Happening::Fenced { node });
+    let people = went.chain(unproven).chain(fenced).chain(came);
+    people.chain(end_of_migration(before, after, now)).chain(start_of_migration(before, after)).collect()
+}
+
+fn start_of_migration(before: &Record, after: &Record) -> Option<Happening> {
+    let started =
+        after.migration.filter(|_| before.migration.is_none() || before.holders.len() < after.holders.len());
+    let [source, target] = after.holders.as_slice() else { return None };
+    started.map(|migration| Happening::MigrationStarted {
+        source: source.clone(),
+        target: target.clone(),
+        timeout_seconds: migration.deadline.saturating_sub(migration.started),
+    })
+}
+
+fn end_of_migration(before: &Record, after: &Record, now: u64) -> Option<Happening> {
+    // A deadline of 0: its end was said.
+    let migration = before.migration.filter(|migration| migration.deadline > 0)?;
+    let [source, target] = before.holders.as_slice() else { return None };
+    // A clock that was set back tells nothing of how long it took.
+    let seconds = now.saturating_sub(migration.started);
+    let (from, to) = (contains(&after.holders, source), contains(&after.holders, target));
+    let (source, target) = (source.clone(), target.clone());
+    match (from, to, after.migration) {
+        (true, true, Some(migration)) if migration.deadline == 0 => {
+            Some(Happening::MigrationTimedOut { source, target, seconds })
+        }
+        (true, true, _) => None,
+        (false, true, _) => Some(Happening::MigrationCompleted { source, target, seconds }),
+        (_, false, _) => Some(Happening::MigrationAborted { source, target, seconds }),
+    }
+}
+
+/// Those of `members` that are not among `others`.
+fn missing<'a>(members: &'a [NodeRef], others: &'a [NodeRef]) -> impl Iterator<Item = NodeRef> + 'a {
+    members.iter().filter(|member| !contains(others, member)).cloned()
+}
+
+/// Whether a member is among others, either name perhaps hashed.
+fn contains(members: &[NodeRef], one: &NodeRef) -> bool {
+    let named = |member: &NodeRef| match (one.node_id(), member.node_id()) {
+        (Some(node), _) => member.is_named(&node),
+        (None, Some(node)) => one.is_named(&node),
+        (None, None) => one == member,
+    };
+    members.iter().any(|member| member.uid() == one.uid() && named(member))
 }

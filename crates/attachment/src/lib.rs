@@ -8,12 +8,17 @@
 //! What never happens, whatever is asked: two holders of a volume that was ever a file system; more than two
 //! holders; one generation for two attachments; an export with a holder closed, bounced or renamed.
 
+mod claims;
 mod decide;
+mod ending;
 mod export;
 mod facts;
+mod halt;
 mod happened;
+mod known;
 mod plan;
 mod publish;
+mod reconcile;
 mod refusal;
 mod request;
 mod state;

@@ -1,16 +1,125 @@
-//! Publish: open, open again, join, or no (attachments.md, "Publish" 1 to 6, without Kubernetes).
+//! Publish (attachments.md, "Publish" 1 to 6).
 
-use volume::{Fencing, Generation, NodeRef, Record};
+use volume::NodeRef;
 
-use crate::export::AllowList;
-use crate::state::is_same;
-use crate::{Attached, Change, ExportChange, Observed, Plan, Publish, Refusal, State, Terms};
+use crate::halt::Halt;
+use crate::state::{MAX_HOLDERS, is_same};
+use crate::{
+    Change, ExportChange, Facts, KubernetesFacts, Later, Observed, Plan, Publish, Refusal, State, Terms,
+    claims, ending,
+};
 
-/// Two nodes may share a block volume: source and target of a live migration (R18).
-const MAX_HOLDERS: usize = 2;
+mod attach;
+mod machines;
+mod others;
+
+/// The Node that the request was made for must be there, and be that one.
+pub(crate) fn check_node(ask: &Publish, facts: &Facts) -> Result<(), Halt> {
+    let Some(known) = facts.kubernetes() else { return Ok(()) };
+    match known.node(&ask.node)? {
+        None => Err(Refusal::NoNode(ask.node.clone()).into()),
+        Some(node) if node.uid.is_none() || node.uid != ask.uid => {
+            Err(Later::NodeChanged(ask.node.clone()).into())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// No holder, not exported: what stands in Kubernetes is put back, else the node gets it (1).
+pub(crate) fn free(
+    observed: &Observed,
+    ask: &Publish,
+    facts: &Facts,
+    terms: &Terms<'_>,
+) -> Result<Plan, Halt> {
+    if let Some(known) = facts.kubernetes()
+        && let Some(change) = claims::restored(observed, Some(&ask.node), known, terms)?
+    {
+        return Ok(Plan::Restore(change));
+    }
+    Ok(attach::open(observed, ask, terms))
+}
+
+/// Exported without a holder: it is the export of the node whose VolumeAttachment stands, else nobody's (4).
+pub(crate) fn stray(
+    observed: &Observed,
+    ask: &Publish,
+    facts: &Facts,
+    terms: &Terms<'_>,
+) -> Result<Plan, Halt> {
+    if let Some(known) = facts.kubernetes() {
+        if let Some(change) = claims::restored(observed, Some(&ask.node), known, terms)? {
+            return Ok(Plan::Restore(change));
+        }
+        let unmapped = &known.attachments()?.unmapped;
+        if !unmapped.is_empty() {
+            return Err(Later::Unmapped(unmapped.iter().cloned().collect()).into());
+        }
+    }
+    Ok(Plan::Close(ending::closed(observed, true, terms)))
+}
+
+/// There are holders: the node is one, joins them, takes over from those that are gone, or is refused (2, 3, 5).
+pub(crate) fn held(
+    observed: &Observed,
+    ask: &Publish,
+    facts: &Facts,
+    terms: &Terms<'_>,
+) -> Result<Plan, Halt> {
+    let others = observed.others(ask);
+    let standing = standing(observed, ask, &others);
+    match (standing, facts.kubernetes()) {
+        (Standing::Holder, known) => {
+            if let Some(known) = known
+                && observed.state(terms) == State::Shut
+            {
+                not_leaving(ask, known)?;
+            }
+            Ok(attach::again(observed, ask, terms))
+        }
+        (Standing::Guest, None) => Ok(attach::join(observed, ask, false, terms)),
+        (Standing::Refused(refusal), None) => Err(refusal.into()),
+        (standing, Some(known)) => {
+            if let Some(plan) = others::make_way(observed, ask, &others, known, terms)? {
+                return Ok(plan);
+            }
+            beside(observed, ask, &others, standing, known, terms)
+        }
+    }
+}
+
+/// Every other holder has the volume.
+fn beside(
+    observed: &Observed,
+    ask: &Publish,
+    others: &[NodeRef],
+    standing: Standing,
+    known: &KubernetesFacts,
+    terms: &Terms<'_>,
+) -> Result<Plan, Halt> {
+    match standing {
+        Standing::Holder => Ok(attach::again(observed, ask, terms)),
+        Standing::Guest => {
+            let migrates = machines::may_join(others, known, terms)?;
+            Ok(attach::join(observed, ask, migrates, terms))
+        }
+        Standing::Refused(refusal @ Refusal::Unfenced(_)) => match ending::fenced(&observed.record, known)? {
+            Some(record) => Ok(Plan::Note(Change { record, export: ExportChange::Keep })),
+            None => Err(refusal.into()),
+        },
+        Standing::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Nothing is opened again for a node whose VolumeAttachment is being deleted.
+fn not_leaving(ask: &Publish, known: &KubernetesFacts) -> Result<(), Halt> {
+    let mut wants = known.attachments()?.wants.iter().filter(|want| want.node == ask.node).peekable();
+    let is_leaving = wants.peek().is_some() && wants.all(|want| want.deleting);
+    if is_leaving { Err(Later::Detaching(vec![ask.holder()]).into()) } else { Ok(()) }
+}
 
 /// How a node stands to a volume that has holders.
-pub(crate) enum Standing {
+enum Standing {
     /// It is one of them.
     Holder,
     /// It may become the second.
@@ -19,64 +128,17 @@ pub(crate) enum Standing {
     Refused(Refusal),
 }
 
-/// A volume without a holder gets one, under a new generation (1).
-pub(crate) fn open(observed: &Observed, ask: &Publish, terms: &Terms<'_>) -> Plan {
-    // In mode `off` the export stands open anyway, and nothing is fenced by waiting.
-    let is_closed = observed.export.is_none();
-    if is_closed && ended_unproven(&observed.record) && !terms.settle_left.is_zero() {
-        return Plan::Settle(terms.settle_left);
+impl Observed {
+    fn others(&self, ask: &Publish) -> Vec<NodeRef> {
+        let other = |holder: &&NodeRef| !is_same(holder, &ask.node, ask.uid);
+        self.record.holders.iter().filter(other).cloned().collect()
     }
-    let generation = (terms.fencing != Fencing::Off).then_some(ask.mint);
-    let mut record = with_holder(&observed.record, ask);
-    record.generation = generation;
-    record.left.clear();
-    // An open door clears no doubt about who went through it.
-    record.unproven = observed.record.unproven && !is_closed;
-    let export = if is_closed { opening(generation, ask, terms) } else { ExportChange::Keep };
-    attach(record, export, terms)
 }
 
-/// An export that nobody holds is closed before anybody gets the volume (4).
-pub(crate) fn close_stray(observed: &Observed) -> Plan {
-    Plan::Close(closed(&observed.record))
-}
-
-/// A holder asks again and gets what it was given; an export that was closed is opened again (2).
-pub(crate) fn again(observed: &Observed, ask: &Publish, terms: &Terms<'_>) -> Plan {
-    let record = with_holder(&observed.record, ask);
-    let export = match observed.state(terms) {
-        // What was listed for a second holder is not shown of a closed export: both have to get in.
-        State::Shut if record.holders.len() > 1 => open_to_any(record.generation, terms),
-        State::Shut => opening(record.generation, ask, terms),
-        State::Renamed => return renamed(observed, terms),
-        _ => ExportChange::Keep,
-    };
-    if export == ExportChange::Keep && record == observed.record {
-        return Plan::Attached(attached(&record, terms));
-    }
-    attach(record, export, terms)
-}
-
-/// A second node joins the generation of the first; nothing that the first uses is touched (5).
-pub(crate) fn join(observed: &Observed, ask: &Publish, terms: &Terms<'_>) -> Plan {
-    let mut record = with_holder(&observed.record, ask);
-    record.left.retain(|member| !is_same(member, &ask.node, ask.uid));
-    let export = match (observed.state(terms), &observed.export) {
-        (State::Renamed, _) => return renamed(observed, terms),
-        (State::Attached, Some(export)) => match grown(&export.allow, ask, terms) {
-            Ok(change) => change,
-            Err(refusal) => return Plan::Refuse(refusal),
-        },
-        _ => open_to_any(record.generation, terms),
-    };
-    attach(record, export, terms)
-}
-
-/// How the node that asks stands to the holders that are recorded (2, 3, 5).
-pub(crate) fn standing(observed: &Observed, ask: &Publish) -> Standing {
+/// How the node that asks stands to the holders that are recorded, should all of them have the volume.
+fn standing(observed: &Observed, ask: &Publish, others: &[NodeRef]) -> Standing {
     let record = &observed.record;
     let other = |member: &&NodeRef| !is_same(member, &ask.node, ask.uid);
-    let others: Vec<_> = record.holders.iter().filter(other).cloned().collect();
     let unfenced: Vec<_> = record.left.iter().filter(other).cloned().collect();
     let is_holder = others.len() < record.holders.len();
     // Who had it as a file system, or gets it as one, has it alone: two writers of one destroy it. And who was
@@ -88,71 +150,10 @@ pub(crate) fn standing(observed: &Observed, ask: &Publish) -> Standing {
     }
     let may_join = ask.shared && only_block && !was_recreated;
     Standing::Refused(match (is_holder, may_join) {
-        (false, true) if others.len() >= MAX_HOLDERS => Refusal::Full(others),
+        (false, true) if others.len() >= MAX_HOLDERS => Refusal::Full(others.to_vec()),
         (false, true) if unfenced.is_empty() => return Standing::Guest,
         (false, true) => Refusal::Unfenced(unfenced),
         (true, _) if others.is_empty() => Refusal::Unfenced(unfenced),
-        _ => Refusal::Held(others),
+        _ => Refusal::Held(others.to_vec()),
     })
-}
-
-/// The record and export after nobody has the volume any more, without proof.
-pub(crate) fn closed(record: &Record) -> Change {
-    let mut record = record.clone();
-    (record.generation, record.unproven, record.migration) = (None, true, None);
-    record.shared = false;
-    record.holders.clear();
-    record.left.clear();
-    Change { record, export: ExportChange::Close }
-}
-
-/// A generation that stands without a holder was never ended by this driver, so it ended unproven.
-fn ended_unproven(record: &Record) -> bool {
-    record.unproven || record.generation.is_some()
-}
-
-fn with_holder(record: &Record, ask: &Publish) -> Record {
-    let mut record = record.clone();
-    if !record.holders.iter().any(|holder| is_same(holder, &ask.node, ask.uid)) {
-        record.holders.push(ask.holder());
-    }
-    if record.holders.len() == 1 {
-        // Who has it alone has it as it asked last; the second one joins only what is shared already.
-        record.shared = ask.block && ask.shared;
-    }
-    record.published.block |= ask.block;
-    record.published.filesystem |= !ask.block;
-    record
-}
-
-fn opening(generation: Option<Generation>, ask: &Publish, terms: &Terms<'_>) -> ExportChange {
-    ExportChange::Open { nqn: terms.nqn(generation), allow: terms.list_for(&ask.host_nqn, ask.shared) }
-}
-
-fn open_to_any(generation: Option<Generation>, terms: &Terms<'_>) -> ExportChange {
-    ExportChange::Open { nqn: terms.nqn(generation), allow: Vec::new() }
-}
-
-fn grown(listed: &[String], ask: &Publish, terms: &Terms<'_>) -> Result<ExportChange, Refusal> {
-    if listed.is_empty() || listed.contains(&ask.host_nqn) {
-        return Ok(ExportChange::Keep);
-    }
-    if terms.allow_list != AllowList::Comma {
-        return Err(Refusal::ListCannotGrow);
-    }
-    Ok(ExportChange::Allow(listed.iter().chain([&ask.host_nqn]).cloned().collect()))
-}
-
-fn renamed(observed: &Observed, terms: &Terms<'_>) -> Plan {
-    let exported = observed.export.as_ref().map(|export| export.nqn.clone()).unwrap_or_default();
-    Plan::Refuse(Refusal::Renamed { exported, recorded: terms.nqn(observed.record.generation) })
-}
-
-fn attach(record: Record, export: ExportChange, terms: &Terms<'_>) -> Plan {
-    let told = attached(&record, terms);
-    Plan::Attach(Change { record, export }, told)
-}
-
-fn attached(record: &Record, terms: &Terms<'_>) -> Attached {
-    Attached { nqn: terms.nqn(record.generation), published_as_block: record.published.block }
 }

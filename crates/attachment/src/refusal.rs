@@ -3,6 +3,8 @@
 use thiserror::Error;
 use volume::{NodeId, NodeRef, Nqn};
 
+use crate::Want;
+
 /// No: FAILED_PRECONDITION, but for [`Refusal::NoNode`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -84,6 +86,12 @@ pub enum Later {
         /// What speaks against it.
         why: &'static str,
     },
+}
+
+impl Later {
+    pub(crate) fn contradiction(wants: &[&Want], why: &'static str) -> Self {
+        Self::Contradiction { attachments: wants.iter().map(|want| want.name.clone()).collect(), why }
+    }
 }
 
 impl Refusal {

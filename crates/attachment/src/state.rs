@@ -1,8 +1,11 @@
 //! What the device says of a volume, and the states that this makes.
 
-use volume::{Fencing, NodeId, NodeRef, NodeUid, Record};
+use volume::{Fencing, Generation, NodeId, NodeRef, NodeUid, Record};
 
 use crate::Terms;
+
+/// Two nodes may share a block volume: source and target of a live migration (R18).
+pub(crate) const MAX_HOLDERS: usize = 2;
 
 /// What was read of one disk of this cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,19 +28,26 @@ pub struct Export {
 /// The state of an attachment.
 ///
 /// ```text
-///               publish: open                    publish (ReadWriteMany block): join
-///  Detached ──────────────────────► Attached ◄──────────────────────► Attached (two holders)
-///    ▲  ▲                            ▲  │             unpublish: leave
-///    │  └─────── unpublish: close ───┼──┤
-///    │                               │  │ by hand, or by a power cut
-///    │                 publish by    │  ▼
-///    │                 a holder:    Shut ── unpublish: close ──► Detached
-///    │                 reopen
-///    └── publish, unpublish: close ── Stray      Renamed ── unpublish: close ──► Detached
+///            publish: open                        publish (ReadWriteMany block): join
+///  Detached ─────────────────────────► Attached ◄─────────────────────────────────► Attached
+///   ▲ ▲ ▲ │   restore: what a           ▲  │ ▲      unpublish, reconcile, take over:  (two holders)
+///   │ │ │ └── VolumeAttachment says ────┘  │ │      one leaves
+///   │ │ │     stands                       │ │
+///   │ │ └──── unpublish, reconcile, take ──┤ │ publish by a holder, reconcile: reopen
+///   │ │       over: close, generation over │ │
+///   │ │                       by hand, or by a power cut
+///   │ │                                    ▼ │
+///   │ └────── unpublish, reconcile, ────── Shut
+///   │         take over: close
+///   │
+///   ├──────── publish, unpublish, reconcile: close ── Stray ── restore: its NQN stays ──► Attached
+///   └──────── unpublish, reconcile, take over: close ── Renamed
 /// ```
 ///
-/// A publish of `Detached` whose last generation ended unproven waits for what is left of the settle.
-/// `decide` is the one function that takes these arrows.
+/// A publish of `Detached` whose last generation ended unproven waits for what is left of the settle. A take-over is
+/// a publish that drops holders which are gone; then it goes on from `Detached`. What VolumeAttachments say, and so
+/// restore, reconcile and take over, is only where there is Kubernetes. [`decide`](crate::decide) is the one function
+/// that takes these arrows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No holder; not exported, or in mode `off` exported under the fixed NQN.
@@ -68,6 +78,16 @@ impl Observed {
             (false, Some(nqn)) if nqn == recorded.as_str() => State::Attached,
             (false, Some(_)) => State::Renamed,
         }
+    }
+}
+
+impl Observed {
+    /// The generation that a node has to know to reach the volume now, or once it is opened again: that of the
+    /// export, else that of the record. `None` where it is exported under a name that this driver does not write.
+    pub(crate) fn open_generation(&self, terms: &Terms<'_>) -> Option<Option<Generation>> {
+        let Some(export) = &self.export else { return Some(self.record.generation) };
+        let (slot, generation) = terms.prefix.slot_of(&export.nqn)?;
+        (slot == *terms.slot).then_some(generation)
     }
 }
 

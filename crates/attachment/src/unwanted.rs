@@ -17,14 +17,6 @@ pub struct Unwanted {
 #[must_use]
 pub fn unwanted(observed: &Observed, attachments: &Attachments, terms: &Terms<'_>) -> Unwanted {
     let holders = observed.record.holders.iter().filter(|holder| attachments.let_go(holder));
-    let nobody = attachments.unmapped.is_empty() && attachments.wants.iter().all(|want| want.deleting);
-    Unwanted { holders: holders.cloned().collect(), export: nobody && observed.state(terms) == State::Stray }
-}
-
-impl Attachments {
-    /// Whether every VolumeAttachment of the holder's node is known, and none of them is for this volume to stay.
-    pub(crate) fn let_go(&self, holder: &NodeRef) -> bool {
-        let all_known = !self.unmapped.iter().any(|node| holder.is_named(node));
-        all_known && self.wants.iter().all(|want| want.deleting || !holder.is_named(&want.node))
-    }
+    let export = attachments.nobody() && observed.state(terms) == State::Stray;
+    Unwanted { holders: holders.cloned().collect(), export }
 }

@@ -1,97 +1,11 @@
-//! The rules of attachments.md, one by one, where there is no Kubernetes.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! The rules where there is no Kubernetes.
 
 use std::time::Duration;
 
-use attachment::{
-    AllowList, Change, Export, ExportChange, Leaving, Observed, Plan, Publish, Refusal, Request, Terms,
-    Unpublish, decide,
-};
-use volume::{ClusterId, Fencing, Generation, NodeId, NodeRef, NqnPrefix, Record, Slot};
+use attachment::{AllowList, Export, ExportChange, Leaving, Observed, Plan, Publish, Refusal, Request};
+use volume::{Fencing, Generation, NodeRef};
 
-const SETTLE: Duration = Duration::from_secs(5);
-const G1: u64 = 0x11;
-const G2: u64 = 0x22;
-
-struct Case {
-    fencing: Fencing,
-    allow_list: AllowList,
-    settle_left: Duration,
-    prefix: NqnPrefix,
-    slot: Slot,
-    observed: Observed,
-}
-
-fn case() -> Case {
-    let cluster = ClusterId::parse("c").unwrap();
-    Case {
-        fencing: Fencing::Generation,
-        allow_list: AllowList::Unproven,
-        settle_left: Duration::ZERO,
-        prefix: NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap(),
-        slot: Slot::for_volume(&cluster, "v"),
-        observed: Observed { record: Record::new(cluster.hash()), export: None },
-    }
-}
-
-fn node(name: &str) -> NodeId {
-    NodeId::of_node(name).unwrap()
-}
-
-impl Case {
-    fn terms(&self) -> Terms<'_> {
-        Terms {
-            fencing: self.fencing,
-            allow_list: self.allow_list,
-            prefix: &self.prefix,
-            slot: &self.slot,
-            settle_left: self.settle_left,
-        }
-    }
-
-    fn nqn(&self, generation: Option<u64>) -> String {
-        self.terms().nqn(generation.map(Generation::from_bits)).to_string()
-    }
-
-    fn held_by(mut self, names: &[&str], block: bool) -> Self {
-        self.observed.record.holders = names.iter().map(|name| NodeRef::new(&node(name), None)).collect();
-        self.observed.record.generation = Some(Generation::from_bits(G1));
-        (self.observed.record.published.block, self.observed.record.published.filesystem) = (block, !block);
-        self.observed.record.shared = block;
-        self.observed.export = Some(Export { nqn: self.nqn(Some(G1)), allow: Vec::new() });
-        self
-    }
-
-    fn publish(&self, name: &str, block: bool, shared: bool) -> Plan {
-        let ask = Publish {
-            node: node(name),
-            uid: None,
-            host_nqn: format!("nqn.host:{name}"),
-            block,
-            shared,
-            mint: Generation::from_bits(G2),
-        };
-        decide(&self.observed, &Request::Publish(ask), &self.terms())
-    }
-
-    fn unpublish(&self, leaving: Leaving, proven: bool) -> Plan {
-        decide(&self.observed, &Request::Unpublish(Unpublish { leaving, proven }), &self.terms())
-    }
-
-    fn leave(&self, name: &str) -> Change {
-        match self.unpublish(Leaving::Node(node(name)), false) {
-            Plan::Detach(change) => change,
-            plan => panic!("{plan:?}"),
-        }
-    }
-}
-
-fn attach(plan: Plan) -> Change {
-    match plan {
-        Plan::Attach(change, _) => change,
-        plan => panic!("{plan:?}"),
-    }
-}
+use crate::case::{Case, G1, G2, SETTLE, attach, case, node};
 
 #[test]
 fn a_free_volume_gets_generation_export_and_holder_in_one_write() {
@@ -142,7 +56,7 @@ fn a_second_node_joins_a_shared_block_volume_and_a_third_does_not() {
     assert_eq!(change.export, ExportChange::Keep);
     assert_eq!(change.record.generation, Some(Generation::from_bits(G1)));
     assert!(matches!(case.publish("b", true, false), Plan::Refuse(Refusal::Held(_))), "not asked as shared");
-    let full = self::case().held_by(&["a", "b"], true);
+    let full = crate::case::case().held_by(&["a", "b"], true);
     assert!(matches!(full.publish("c", true, true), Plan::Refuse(Refusal::Full(_))));
 }
 
@@ -152,7 +66,7 @@ fn a_second_node_does_not_join_one_that_has_the_block_volume_for_itself() {
     for (first, again, joins) in
         [(false, false, false), (true, true, true), (true, false, false), (false, true, true)]
     {
-        case.observed = self::case().observed;
+        case.observed = crate::case::case().observed;
         for shared in [first, again] {
             if let Plan::Attach(change, told) = case.publish("a", true, shared) {
                 let export = Export { nqn: told.nqn.to_string(), allow: Vec::new() };
@@ -179,21 +93,11 @@ fn a_member_that_left_unproven_may_come_back_and_nobody_else_may_come() {
 }
 
 #[test]
-fn a_proven_unstage_needs_no_settle_unless_another_member_left_unproven() {
-    let mut case = case().held_by(&["a"], true);
-    let Plan::Detach(change) = case.unpublish(Leaving::Node(node("a")), true) else { panic!("not detached") };
-    assert!(!change.record.unproven && change.record.generation.is_none());
-    case.observed.record.left = vec![NodeRef::new(&node("b"), None)];
-    let Plan::Detach(change) = case.unpublish(Leaving::Node(node("a")), true) else { panic!("not detached") };
-    assert!(change.record.unproven);
-}
-
-#[test]
 fn unpublish_of_what_is_not_attached_is_a_success_and_an_empty_node_is_everybody() {
-    assert_eq!(case().unpublish(Leaving::Everybody, false), Plan::Detached);
+    assert_eq!(case().unpublish(Leaving::Everybody), Plan::Detached);
     let held = case().held_by(&["a", "b"], true);
-    assert_eq!(held.unpublish(Leaving::Node(node("c")), false), Plan::Detached);
-    let Plan::Detach(change) = held.unpublish(Leaving::Everybody, false) else { panic!("not detached") };
+    assert_eq!(held.unpublish(Leaving::Node(node("c"))), Plan::Detached);
+    let Plan::Detach(change) = held.unpublish(Leaving::Everybody) else { panic!("not detached") };
     assert!(change.record.holders.is_empty() && change.export == ExportChange::Close);
 }
 
@@ -217,7 +121,7 @@ fn a_change_of_mode_acts_at_the_next_free_publish() {
         matches!(case.publish("a", false, false), Plan::Attached(told) if told.nqn.as_str() == case.nqn(Some(G1)))
     );
     assert_eq!(case.leave("a").export, ExportChange::Close, "the export under the generation ends with it");
-    let mut fixed = self::case();
+    let mut fixed = crate::case::case();
     fixed.observed.export = Some(Export { nqn: fixed.nqn(None), allow: Vec::new() });
     assert!(matches!(fixed.publish("a", false, false), Plan::Close(_)));
 }
@@ -264,7 +168,7 @@ fn what_was_ever_a_block_device_is_told_so_at_every_publish_after() {
     case.observed.record.published.block = true;
     assert!(matches!(case.publish("a", false, false), Plan::Attach(_, told) if told.published_as_block));
     assert!(
-        matches!(self::case().publish("a", false, false), Plan::Attach(_, told) if !told.published_as_block)
+        matches!(crate::case::case().publish("a", false, false), Plan::Attach(_, told) if !told.published_as_block)
     );
 }
 
@@ -288,7 +192,8 @@ fn a_recreated_node_of_the_same_name_is_another_holder() {
         block: true,
         shared: true,
         mint: Generation::from_bits(G2),
+        migration_timeout: Duration::ZERO,
     };
-    let plan = decide(&case.observed, &Request::Publish(ask), &case.terms());
+    let plan = case.decide(&Request::Publish(ask));
     assert!(matches!(plan, Plan::Refuse(Refusal::Held(_))), "{plan:?}");
 }
