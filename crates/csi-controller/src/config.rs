@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use attachment::PodsUnreadable;
 use thiserror::Error;
 use volume::{BasePath, ClusterId, DataAddress, Fencing, Limits, NqnPrefix, Parameters};
 
@@ -26,6 +27,31 @@ pub struct Config {
     pub limits: Limits,
     /// What is known of the device.
     pub device: DeviceFacts,
+}
+
+/// How attachments are looked after where there is a Kubernetes to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachmentPolicy {
+    /// How long nobody must have wanted what the reconciler closes; a publish within it counts as a hand-off.
+    pub grace: Duration,
+    /// How often everything is looked at, whatever the watches say.
+    pub reconcile_interval: Duration,
+    /// Two nodes may share a block volume without a virtual machine.
+    pub rwx_plain_pods: bool,
+    /// What to do about a second node where pods may not be read.
+    pub pods_unreadable: PodsUnreadable,
+}
+
+impl Default for AttachmentPolicy {
+    /// The described system's times (requirements R17, R19), and the cautious side.
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+            reconcile_interval: Duration::from_secs(300),
+            rwx_plain_pods: false,
+            pods_unreadable: PodsUnreadable::Refuse,
+        }
+    }
 }
 
 /// The part of a pool that is never promised, in percent: it covers what others write meanwhile, and what the file

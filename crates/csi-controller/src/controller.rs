@@ -1,5 +1,6 @@
 //! The controller: what all of its calls share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use csi_server::{InFlight, Readiness};
@@ -7,22 +8,46 @@ use prometheus_client::registry::Registry;
 use routeros::{Client, Transport};
 use tokio::time::Instant;
 use tonic::Status;
-use volume::Slot;
+use volume::{Events, NoEvents, Slot};
 
+use crate::agenda::Agenda;
 use crate::connection::ConnectionMetrics;
+use crate::door::Door;
+use crate::gate::Gate;
+use crate::hand_off::HandOffs;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
 use crate::settle::Settle;
+use crate::unsaid::Unsaid;
+use crate::unwanted::UnwantedSince;
 use crate::writes::Writes;
-use crate::{Config, ConfigError, PoolReserve};
+use crate::{Alone, AttachmentPolicy, Cluster, Config, ConfigError, Leadership, PoolReserve, clock};
 
 /// The Controller service of one device.
 ///
 /// Serve it with `ControllerServer::from_arc`, and let [`Controller::watch`] run beside it.
 pub struct Controller<T> {
-    pub(crate) client: Client<T>,
+    pub(crate) client: Door<T>,
+    pub(crate) gate: Gate,
+    /// `None`: there is no Kubernetes to ask.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) ledger: Ledger,
+    pub(crate) agenda: Agenda,
+    pub(crate) unwanted: UnwantedSince,
+    pub(crate) unsaid: Unsaid,
+    pub(crate) hand_offs: HandOffs,
+    pub(crate) attachments: AttachmentPolicy,
+    /// Seconds since the Unix epoch: for the deadlines of migrations, which outlive processes.
+    pub(crate) wall_clock: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The device's address, for people.
+    pub(crate) address: String,
     pub(crate) config: Config,
+    /// Whether calls can be served.
     pub(crate) readiness: Readiness,
+    /// Whether the device can be, whoever leads.
+    pub(crate) device: Readiness,
     pub(crate) metrics: Metrics,
     pub(crate) connection: ConnectionMetrics,
     pub(crate) in_flight: InFlight,
@@ -54,7 +79,19 @@ impl<T: Transport> Controller<T> {
             settle: Settle::new(config.fence_settle, config.device.unexport),
             writes: Writes::new(config.device.order),
             said_unlisted: std::sync::Once::new(),
-            client,
+            client: Door::new(client, Arc::new(Alone)),
+            gate: Gate::new(Arc::new(Alone)),
+            cluster: None,
+            events: Arc::new(NoEvents),
+            ledger: Ledger::default(),
+            agenda: Agenda::default(),
+            unwanted: UnwantedSince::default(),
+            unsaid: Unsaid::default(),
+            hand_offs: HandOffs::default(),
+            attachments: AttachmentPolicy::default(),
+            wall_clock: Box::new(clock::unix_seconds),
+            address: "the device".to_owned(),
+            device: Readiness::not_ready("the device was not looked at yet"),
             config,
             readiness,
         })
@@ -66,6 +103,57 @@ impl<T: Transport> Controller<T> {
     pub fn with_user(mut self, user: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.writes.set_user(Box::new(user));
         self
+    }
+
+    /// The same controller, which asks this Kubernetes. No call is served before [`Controller::watch`] has read what
+    /// is attached.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: Arc<dyn Cluster>) -> Self {
+        self.cluster = Some(cluster);
+        self.gate.require_rebuild();
+        self
+    }
+
+    /// The same controller, which says there what happens.
+    #[must_use]
+    pub fn with_events(mut self, events: Arc<dyn Events>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same controller, which serves and sends only while it leads.
+    #[must_use]
+    pub fn with_leadership(mut self, leadership: Arc<dyn Leadership>) -> Self {
+        self.client.follow(Arc::clone(&leadership));
+        self.gate.follow(leadership);
+        self
+    }
+
+    /// The same controller, which looks after attachments so.
+    #[must_use]
+    pub fn with_attachments(mut self, policy: AttachmentPolicy) -> Self {
+        self.attachments = policy;
+        self
+    }
+
+    /// The same controller, whose device people know by this address.
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<String>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// The same controller with another wall clock, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn with_wall_clock(mut self, now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.wall_clock = Box::new(now);
+        self
+    }
+
+    /// Whether the device can be served, as [`Controller::watch`] sees it; nothing is known of it on a standby.
+    #[must_use]
+    pub fn device(&self) -> &Readiness {
+        &self.device
     }
 
     /// The same controller with another reserve in each pool.

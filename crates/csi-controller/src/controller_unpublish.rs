@@ -1,14 +1,18 @@
 //! ControllerUnpublishVolume: one read and one write (attachments.md, "Unpublish").
 
-use attachment::{Leaving, Plan, Request, Unpublish};
+use attachment::{Change, Leaving, Plan, Request, Unpublish};
 use csi_grpc::v1::{ControllerUnpublishVolumeRequest, ControllerUnpublishVolumeResponse};
-use routeros::Transport;
+use routeros::{Outcome, Transport};
 use tokio::time::Instant;
 use tonic::Status;
 use volume::{NodeId, Slot};
 
-use crate::observe::Found;
+use crate::aftermath::Occasion;
+use crate::observe::{Found, Volume};
 use crate::{Controller, device_error, parse};
+
+/// Writes of one unpublish at most, as for a publish.
+const MOST_STEPS: usize = 16;
 
 pub(crate) async fn controller_unpublish<T: Transport>(
     controller: &Controller<T>,
@@ -34,7 +38,9 @@ fn parse_unpublish(request: &ControllerUnpublishVolumeRequest) -> Result<Option<
 impl<T: Transport> Controller<T> {
     async fn detach(&self, slot: &Slot, leaving: Leaving, deadline: Instant) -> Result<(), Status> {
         let request = Request::Unpublish(Unpublish { leaving });
-        loop {
+        let began = Instant::now();
+        let occasion = Occasion { request: &request, began, context: None };
+        for _ in 0..MOST_STEPS {
             let found = self.find(slot, deadline).await?;
             if let Found::NotOurs(why) = found {
                 return Err(why.status(slot, self.config.cluster_id.hash()));
@@ -44,12 +50,55 @@ impl<T: Transport> Controller<T> {
                 continue;
             }
             let Found::Ours(volume) = found else { return Ok(()) };
-            let (Plan::Detach(change) | Plan::Close(change)) = self.plan(&volume, &request) else {
-                return Ok(());
-            };
-            let written = self.write(&volume, &change, 0, deadline).await;
-            let doing = format!("detaching volume {slot}");
-            return written.map(drop).map_err(|error| device_error::status(&doing, &error));
+            match self.decide(&volume, &request, self.no_facts(), deadline).await? {
+                Plan::Detached => return self.left_before(&volume, &occasion, deadline).await,
+                Plan::Detach(change) => return self.leave(&volume, &change, &occasion, deadline).await,
+                Plan::Close(change) | Plan::Restore(change) | Plan::Note(change) => {
+                    self.leave(&volume, &change, &occasion, deadline).await?;
+                }
+                _ => {
+                    return Err(Status::internal(
+                        "an unpublish was planned as something else: this is a bug",
+                    ));
+                }
+            }
         }
+        Err(Status::internal(format!("volume {slot}: an unpublish plans without end: this is a bug")))
+    }
+
+    /// Nothing is left to do; an earlier try may have ended after its write.
+    async fn left_before(
+        &self,
+        volume: &Volume,
+        occasion: &Occasion<'_>,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let slot = &volume.slot;
+        self.mark_shared(slot, &volume.record, deadline).await?;
+        if let Some(before) = self.unsaid.done(slot, occasion.request) {
+            self.after_write(slot, &before, &volume.record, occasion);
+        }
+        Ok(())
+    }
+
+    async fn leave(
+        &self,
+        volume: &Volume,
+        change: &Change,
+        occasion: &Occasion<'_>,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let slot = &volume.slot;
+        self.mark_before(slot, &volume.record, &change.record, deadline).await?;
+        let port = volume.row.nvme_tcp_server_port.unwrap_or(self.config.nvme_address.port);
+        let written = self.write(volume, change, port, deadline).await;
+        let written = written.map_err(|error| {
+            if error.outcome() == Outcome::Unknown {
+                self.unsaid.unknown(slot, occasion.request, &volume.record);
+            }
+            device_error::status(&format!("detaching volume {slot}"), &error)
+        })?;
+        self.after_write(slot, &volume.record, &written.record, occasion);
+        Ok(())
     }
 }

@@ -15,15 +15,13 @@ pub(crate) async fn get_volume<T: Transport>(
 ) -> Result<ControllerGetVolumeResponse, Status> {
     let slot = parse::required_volume(&request.volume_id)?;
     let volume = controller.find_ours(&slot, deadline).await?;
+    let published_node_ids = controller.published_node_ids(&volume, deadline).await?;
     Ok(ControllerGetVolumeResponse {
         volume: Some(Volume {
             capacity_bytes: parse::wire_bytes(volume.capacity().unwrap_or_default()),
             volume_id: slot.to_string(),
             ..Volume::default()
         }),
-        status: Some(VolumeStatus {
-            published_node_ids: volume.published_node_ids(),
-            volume_condition: None,
-        }),
+        status: Some(VolumeStatus { published_node_ids, volume_condition: None }),
     })
 }

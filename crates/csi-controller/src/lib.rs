@@ -7,9 +7,12 @@
 //!
 //! Nothing without this cluster's record is ever changed or removed, and what could not be read is not absent.
 
+mod aftermath;
+mod agenda;
 mod apply;
 mod capabilities;
 mod capability;
+mod clock;
 mod cluster;
 mod config;
 mod connection;
@@ -17,25 +20,39 @@ mod controller;
 mod controller_publish;
 mod controller_unpublish;
 mod create_volume;
+mod decision;
 mod delete_volume;
 mod device_error;
 mod device_facts;
+mod door;
+mod events;
 mod expand_volume;
+mod figures;
+mod gate;
 mod get_capacity;
 mod get_volume;
+mod hand_off;
+mod ledger;
 mod list_volumes;
 mod metrics;
 mod observe;
 mod parse;
 mod pool;
+mod published;
+mod rebuild;
+mod reconcile;
 mod remove_image;
 mod service;
 mod settle;
+mod unfenced;
+mod unsaid;
+mod unwanted;
 mod validate;
 mod watch;
 mod writes;
 
 pub use cluster::{AllAttachments, Alone, Cluster, ClusterNode, Leadership, Unanswered};
-pub use config::{Config, ConfigError, PoolReserve};
+pub use config::{AttachmentPolicy, Config, ConfigError, PoolReserve};
 pub use controller::Controller;
 pub use device_facts::{DeviceFactError, DeviceFacts, Growth, Order, Unexport};
+pub use figures::{DEFAULT_FIGURES_INTERVAL, Figures};

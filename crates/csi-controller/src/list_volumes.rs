@@ -1,6 +1,7 @@
 //! ListVolumes: this cluster's volumes in the order of their slots, page by page, each page one streamed list.
 //!
-//! It fails whole if the device cannot be read: the attacher takes what is missing for detached.
+//! It fails whole if the device cannot be read, or a holder not be named: the attacher takes what is missing for
+//! detached.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,10 @@ use csi_grpc::v1::{ListVolumesRequest, ListVolumesResponse, Volume as WireVolume
 use routeros::{DiskRow, Transport};
 use tokio::time::Instant;
 use tonic::Status;
-use volume::{ClusterHash, Slot};
+use volume::Slot;
 
-use crate::observe::{Found, NotOurs, classify};
+use crate::observe::{Found, classify};
+use crate::published::{Attached, Published, unnamed};
 use crate::{Controller, device_error, parse};
 
 /// What a token begins with: a page begins after the slot that follows.
@@ -23,11 +25,17 @@ const LARGEST_PAGE: usize = 10_000;
 
 /// A page under construction: the first slots after a given one, and whether there are more.
 struct Page {
-    cluster: ClusterHash,
     after: Option<Slot>,
     max: usize,
-    entries: BTreeMap<Slot, Entry>,
+    volumes: BTreeMap<Slot, Listed>,
     has_more: bool,
+}
+
+/// A volume of the page.
+struct Listed {
+    /// Bytes.
+    size: u64,
+    published: Published,
 }
 
 pub(crate) async fn list_volumes<T: Transport>(
@@ -35,18 +43,37 @@ pub(crate) async fn list_volumes<T: Transport>(
     request: &ListVolumesRequest,
     deadline: Instant,
 ) -> Result<ListVolumesResponse, Status> {
-    let mut page = Page::parse(request, controller.config.cluster_id.hash())?;
+    let mut page = Page::parse(request)?;
     let client = controller.client.until(deadline);
     let read = client.for_each_disk(|row| {
-        page.take(row);
+        if let Some((slot, listed)) = controller.listed(row) {
+            page.take(slot, listed);
+        }
         Ok(())
     });
     read.await.map_err(|error| device_error::status("listing volumes", &error))?;
-    Ok(page.response())
+    // After the rows were read: who is named there had its VolumeAttachment before.
+    let attached = if page.is_unclear() { controller.attached(deadline).await? } else { None };
+    page.response(attached.as_ref())
+}
+
+impl<T: Transport> Controller<T> {
+    /// The entry of a disk that is a volume of this cluster.
+    fn listed(&self, row: DiskRow) -> Option<(Slot, Listed)> {
+        let slot = Slot::parse(&row.slot).ok()?;
+        let size = row.file_size.or(row.size).unwrap_or_default();
+        let found = classify(&slot, Some(row), self.config.cluster_id.hash());
+        let is_ours = match &found {
+            Found::Ours(_) => true,
+            Found::NotOurs(why) => self.is_named_here(&slot, why),
+            Found::Nothing => false,
+        };
+        is_ours.then(|| (slot, Listed { size, published: Published::of(&found) }))
+    }
 }
 
 impl Page {
-    fn parse(request: &ListVolumesRequest, cluster: ClusterHash) -> Result<Self, Status> {
+    fn parse(request: &ListVolumesRequest) -> Result<Self, Status> {
         let max = usize::try_from(request.max_entries)
             .map_err(|_| Status::invalid_argument("max_entries must not be negative"))?;
         let after = match request.starting_token.as_str() {
@@ -59,45 +86,44 @@ impl Page {
             }
         };
         let max = if max == 0 { LARGEST_PAGE } else { max.min(LARGEST_PAGE) };
-        Ok(Self { cluster, after, max, entries: BTreeMap::new(), has_more: false })
+        Ok(Self { after, max, volumes: BTreeMap::new(), has_more: false })
     }
 
-    fn take(&mut self, row: DiskRow) {
-        let Ok(slot) = Slot::parse(&row.slot) else { return };
+    fn take(&mut self, slot: Slot, listed: Listed) {
         if self.after.as_ref().is_some_and(|after| slot <= *after) {
             return;
         }
-        let Some(entry) = self.entry(&slot, row) else { return };
-        self.entries.insert(slot, entry);
-        if self.entries.len() > self.max {
-            self.entries.pop_last();
+        self.volumes.insert(slot, listed);
+        if self.volumes.len() > self.max {
+            self.volumes.pop_last();
             self.has_more = true;
         }
     }
 
-    /// The entry of a disk of this cluster. A damaged record still says by its slot whose it is; nobody knows who
-    /// holds it, but absent it would count as deleted.
-    fn entry(&self, slot: &Slot, row: DiskRow) -> Option<Entry> {
-        let size = row.file_size.or(row.size).unwrap_or_default();
-        let published_node_ids = match classify(slot, Some(row), self.cluster) {
-            Found::Ours(volume) => volume.published_node_ids(),
-            Found::NotOurs(NotOurs::Unreadable(_)) if slot.cluster() == Some(self.cluster) => Vec::new(),
-            _ => return None,
-        };
-        Some(Entry {
+    fn is_unclear(&self) -> bool {
+        self.volumes.values().any(|listed| listed.published.is_unclear())
+    }
+
+    fn response(self, attached: Option<&Attached>) -> Result<ListVolumesResponse, Status> {
+        let last = self.volumes.last_key_value().map(|(slot, _)| format!("{TOKEN_PREFIX}{slot}"));
+        let next_token = last.filter(|_| self.has_more).unwrap_or_default();
+        let entries = self.volumes.iter().map(|(slot, listed)| listed.entry(slot, attached));
+        Ok(ListVolumesResponse { entries: entries.collect::<Result<_, _>>()?, next_token })
+    }
+}
+
+impl Listed {
+    fn entry(&self, slot: &Slot, attached: Option<&Attached>) -> Result<Entry, Status> {
+        let ids = self.published.ids(slot, attached);
+        let published_node_ids = ids.map_err(|holder| unnamed(slot, &holder))?;
+        Ok(Entry {
             volume: Some(WireVolume {
-                capacity_bytes: parse::wire_bytes(size),
+                capacity_bytes: parse::wire_bytes(self.size),
                 volume_id: slot.to_string(),
                 ..WireVolume::default()
             }),
             status: Some(VolumeStatus { published_node_ids, volume_condition: None }),
         })
-    }
-
-    fn response(self) -> ListVolumesResponse {
-        let last = self.entries.last_key_value().map(|(slot, _)| format!("{TOKEN_PREFIX}{slot}"));
-        let next_token = last.filter(|_| self.has_more).unwrap_or_default();
-        ListVolumesResponse { entries: self.entries.into_values().collect(), next_token }
     }
 }
 
@@ -110,7 +136,7 @@ mod tests {
 
     fn page(max_entries: i32) -> Page {
         let request = ListVolumesRequest { max_entries, starting_token: String::new() };
-        Page::parse(&request, ClusterHash::parse("0123abcd").unwrap()).unwrap()
+        Page::parse(&request).unwrap()
     }
 
     #[test]

@@ -116,12 +116,6 @@ impl Volume {
         let image = base.image(&self.slot);
         self.row.file_path.as_deref().is_some_and(|path| normalised_path(path) == normalised_path(&image))
     }
-
-    /// The CSI ids of its holders, of those whose names fit the record.
-    pub(crate) fn published_node_ids(&self) -> Vec<String> {
-        let ids = self.record.holders.iter().filter_map(volume::NodeRef::node_id);
-        ids.map(|node| node.to_string()).collect()
-    }
 }
 
 impl NotOurs {

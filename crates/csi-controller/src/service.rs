@@ -15,6 +15,7 @@ use csi_grpc::v1::{
 };
 use csi_server::{deadline_of, record_volume_id};
 use routeros::Transport;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::Controller;
@@ -36,17 +37,24 @@ fn unserved<R>(call: &str) -> Answer<R> {
     Err(Status::unimplemented(format!("{call} is not served: its capability is not advertised")))
 }
 
+impl<T: Transport> Controller<T> {
+    /// The way into every call that is served: past the gate, to the request and its deadline.
+    fn enter<R>(&self, request: Request<R>) -> Result<(R, Instant), Status> {
+        self.gate.check()?;
+        let deadline = deadline_of(&request);
+        Ok((request.into_inner(), deadline))
+    }
+}
+
 #[tonic::async_trait]
 impl<T: Transport + 'static> Service for Controller<T> {
     async fn create_volume(&self, request: Request<CreateVolumeRequest>) -> Answer<CreateVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         self.metrics.volume("create", create_volume(self, &request, deadline)).await.map(Response::new)
     }
 
     async fn delete_volume(&self, request: Request<DeleteVolumeRequest>) -> Answer<DeleteVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         self.metrics.volume("delete", delete_volume(self, &request, deadline)).await.map(Response::new)
     }
@@ -55,8 +63,7 @@ impl<T: Transport + 'static> Service for Controller<T> {
         &self,
         request: Request<ControllerPublishVolumeRequest>,
     ) -> Answer<ControllerPublishVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         self.metrics.attach(controller_publish(self, &request, deadline)).await.map(Response::new)
     }
@@ -65,8 +72,7 @@ impl<T: Transport + 'static> Service for Controller<T> {
         &self,
         request: Request<ControllerUnpublishVolumeRequest>,
     ) -> Answer<ControllerUnpublishVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         self.metrics.detach(controller_unpublish(self, &request, deadline)).await.map(Response::new)
     }
@@ -75,21 +81,18 @@ impl<T: Transport + 'static> Service for Controller<T> {
         &self,
         request: Request<ValidateVolumeCapabilitiesRequest>,
     ) -> Answer<ValidateVolumeCapabilitiesResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         validate(self, request, deadline).await.map(Response::new)
     }
 
     async fn list_volumes(&self, request: Request<ListVolumesRequest>) -> Answer<ListVolumesResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         list_volumes(self, &request, deadline).await.map(Response::new)
     }
 
     async fn get_capacity(&self, request: Request<GetCapacityRequest>) -> Answer<GetCapacityResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         get_capacity(self, &request, deadline).await.map(Response::new)
     }
 
@@ -97,8 +100,7 @@ impl<T: Transport + 'static> Service for Controller<T> {
         &self,
         request: Request<ControllerExpandVolumeRequest>,
     ) -> Answer<ControllerExpandVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         self.metrics.volume("expand", expand_volume(self, &request, deadline)).await.map(Response::new)
     }
@@ -107,8 +109,7 @@ impl<T: Transport + 'static> Service for Controller<T> {
         &self,
         request: Request<ControllerGetVolumeRequest>,
     ) -> Answer<ControllerGetVolumeResponse> {
-        let deadline = deadline_of(&request);
-        let request = request.into_inner();
+        let (request, deadline) = self.enter(request)?;
         record_volume_id(&request.volume_id);
         get_volume(self, &request, deadline).await.map(Response::new)
     }

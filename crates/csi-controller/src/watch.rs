@@ -8,67 +8,111 @@ use routeros::{Error, Severity, Transport};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use volume::Slot;
+use volume::{Reason, Slot};
 
 use crate::pool::{PoolError, Reading, Reservation};
-use crate::{Controller, device_error};
+use crate::{Controller, device_error, events};
 
 /// One reading of 10,000 disks takes a second, and the device serves a user's requests one after another; a device
 /// that needs longer than this is not serving. A silent one is noticed within this and the poll interval.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Between two tries to rebuild: the device answers, so it is mostly the API server that is waited for.
+const REBUILD_PAUSE: Duration = Duration::from_secs(2);
+
+/// Since when the device is away.
+#[derive(Default)]
+struct Outage {
+    since: Option<Instant>,
+}
+
 impl<T: Transport> Controller<T> {
-    /// Looks after the device until `stop`: reads the pools every `interval`, and tells the readiness. `user` is the
-    /// device user's name, by which its policies are looked up.
+    /// Looks after the device and its attachments until `stop`: reads the pools every `interval`, reconciles, and tells
+    /// the readiness. `user` is the device user's name, by which its policies are looked up. To be called once this
+    /// process leads; it ends when no request of its own is under way.
     ///
     /// ```text
-    /// connect ──fit──► follow ──no answer──► connect ──► …
+    /// connect ──fit──► rebuild (once) ──► follow ──no answer──► connect ──► …
     /// ```
     pub async fn watch(&self, user: impl Fn() -> String, interval: Duration, stop: CancellationToken) {
         self.pools.read_every(interval);
+        if !self.gate.is_rebuilt() {
+            self.writes.begin();
+        }
         let looking = async {
-            loop {
-                self.connect(&user).await;
-                self.follow(interval).await;
+            let mut outage = Outage::default();
+            while stop.run_until_cancelled(self.connect(&user, &mut outage)).await.is_some() {
+                if self.take_over(&stop).await {
+                    let lost = stop.run_until_cancelled(self.follow(interval)).await;
+                    lost.into_iter().for_each(|reason| self.lost(&reason, &mut outage));
+                }
             }
         };
-        // Nothing but reads is under way, so it may end anywhere.
-        stop.run_until_cancelled(looking).await;
+        // Large, and made once.
+        tokio::join!(Box::pin(looking), Box::pin(self.reconcile(&stop)));
     }
 
     /// Tries, for ever, until the device is there, fit, and its pools are read.
-    async fn connect(&self, user: &impl Fn() -> String) {
+    async fn connect(&self, user: &impl Fn() -> String, outage: &mut Outage) {
         let since = Instant::now();
         for pause in backoff::endless() {
             match self.look(&user()).await {
                 Ok(()) => {
                     self.connection.connected(since.elapsed());
-                    self.readiness.set_ready();
-                    return;
+                    return self.found(outage);
                 }
                 Err(reason) => {
                     self.connection.failed();
-                    self.lost(&reason);
+                    self.lost(&reason, outage);
                 }
             }
             sleep(pause).await;
         }
     }
 
-    /// Returns when the device can no longer be read.
-    async fn follow(&self, interval: Duration) {
+    /// Serves from here on, after the rebuild that a new leader owes; false where that has to be tried again.
+    async fn take_over(&self, stop: &CancellationToken) -> bool {
+        if self.gate.is_rebuilt() {
+            // What happened on the device while it was away is not known.
+            self.agenda.all();
+        } else if let Err(reason) = self.rebuild(stop).await {
+            if self.readiness.set_not_ready(&reason) {
+                tracing::warn!("what is attached cannot be read, trying on: {reason}");
+            }
+            stop.run_until_cancelled(sleep(REBUILD_PAUSE)).await;
+            return false;
+        }
+        self.readiness.set_ready();
+        true
+    }
+
+    /// Returns when the device can no longer be read, with why.
+    async fn follow(&self, interval: Duration) -> String {
         loop {
             sleep(interval).await;
             if let Err(error) = self.read_pools(Instant::now() + READ_TIMEOUT).await {
-                return self.lost(&error.report());
+                return error.report();
             }
         }
     }
 
-    /// Logged when the reason is another than before, not at every try.
-    fn lost(&self, reason: &str) {
+    fn found(&self, outage: &mut Outage) {
+        self.device.set_ready();
+        if let Some(since) = outage.since.take() {
+            let message = events::reconnected(&self.address, since.elapsed());
+            self.tell_of_self(Reason::RdsReconnected, message);
+        }
+    }
+
+    /// Logged when the reason is another than before, not at every try; said once an outage.
+    fn lost(&self, reason: &str, outage: &mut Outage) {
+        self.device.set_not_ready(reason);
         if self.readiness.set_not_ready(reason) {
             tracing::warn!("the device cannot be served, trying on: {reason}");
+        }
+        if outage.since.is_none() {
+            outage.since = Some(Instant::now());
+            self.tell_of_self(Reason::RdsDisconnected, events::disconnected(&self.address, reason));
         }
     }
 

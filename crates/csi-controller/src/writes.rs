@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use routeros::{DiskChange, DiskRow, REQUEST_CAP};
 use tokio::time::Instant;
@@ -31,7 +32,8 @@ pub(crate) enum Sent {
 pub(crate) struct Writes {
     order: Order,
     user: User,
-    started: Instant,
+    /// When this process began to lead, or began where nobody else may.
+    started: Mutex<Instant>,
     rows: Mutex<HashMap<Slot, Doubt>>,
     minted: Mutex<HashMap<Slot, (NodeId, Generation)>>,
 }
@@ -56,12 +58,24 @@ impl Writes {
     /// Nothing is known of what was sent before now.
     pub(crate) fn new(order: Order) -> Self {
         let user = Box::new(String::new);
-        Self { order, user, started: Instant::now(), rows: Mutex::default(), minted: Mutex::default() }
+        let started = Mutex::new(Instant::now());
+        Self { order, user, started, rows: Mutex::default(), minted: Mutex::default() }
     }
 
     /// From now on the user's name is looked up so.
     pub(crate) fn set_user(&mut self, user: User) {
         self.user = user;
+    }
+
+    /// This process leads from now on: the last leader may have sent something just before.
+    pub(crate) fn begin(&self) {
+        *lock(&self.started) = Instant::now();
+    }
+
+    /// When nothing that the last leader sent can take effect any more, but for what a barrier shows to have ended.
+    pub(crate) fn last_leader_done(&self) -> Instant {
+        let cap = if self.order == Order::Unknown { REQUEST_CAP } else { Duration::ZERO };
+        *lock(&self.started) + cap
     }
 
     /// A request is being sent.
@@ -97,7 +111,7 @@ impl Writes {
         // Past the cap too: a row that was not read since then may have been read before the write landed.
         let own = lock(&self.rows).get(slot).map(|doubt| doubt.since + REQUEST_CAP);
         // With `order=fifo` the reading before each write is the barrier for what a predecessor sent.
-        let at_start = (self.order == Order::Unknown).then_some(self.started + REQUEST_CAP);
+        let at_start = (self.order == Order::Unknown).then(|| self.last_leader_done());
         own.max(at_start.filter(|until| *until > Instant::now()))
     }
 
@@ -160,16 +174,14 @@ fn shows(row: &DiskRow, change: &DiskChange) -> bool {
         && flag(*media_sharing, row.media_sharing)
 }
 
-fn lock<V>(map: &Mutex<V>) -> MutexGuard<'_, V> {
-    // The maps are whole after every statement.
-    map.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<V>(value: &Mutex<V>) -> MutexGuard<'_, V> {
+    // Each is whole after every statement.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::time::Duration;
-
     use super::*;
 
     fn slot() -> Slot {

@@ -1,0 +1,138 @@
+//! One look over everything: what needs a look of its own, and what the ledger and the agenda are filled with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use attachment::{Attachments, Facts, KubernetesFacts, Plan, Request, Want, decide, unwanted};
+use routeros::Transport;
+use tokio::time::Instant;
+use tonic::Status;
+use volume::{Migration, NodeId, Slot};
+
+use super::READ_TIMEOUT;
+use crate::decision::unlisted;
+use crate::observe::{Found, NotOurs, Volume, classify};
+use crate::{AllAttachments, Controller, device_error};
+
+/// What was read of all volumes: names only, so that thousands fit.
+pub(crate) struct Survey {
+    asked: Instant,
+    /// Volumes of this cluster.
+    pub(crate) volumes: usize,
+    /// Their holders.
+    pub(crate) attachments: usize,
+    /// The highest term of any record.
+    pub(crate) highest_term: u32,
+    /// What seems to need something.
+    candidates: BTreeSet<Slot>,
+    /// What a VolumeAttachment or a record says is attached, or may become so.
+    named: BTreeSet<Slot>,
+    all_mapped: bool,
+    migrations: BTreeMap<Slot, Migration>,
+}
+
+/// The VolumeAttachments by volume.
+pub(super) struct Listed {
+    wants: BTreeMap<Slot, Vec<Want>>,
+    unmapped: BTreeSet<NodeId>,
+}
+
+impl Listed {
+    pub(super) fn of(all: AllAttachments) -> Self {
+        let AllAttachments { wants: all, unmapped } = all;
+        let mut wants: BTreeMap<Slot, Vec<Want>> = BTreeMap::new();
+        for (slot, want) in all {
+            wants.entry(slot).or_default().push(want);
+        }
+        Self { wants, unmapped }
+    }
+
+    /// As a decision about one volume wants it.
+    pub(super) fn of_volume(&self, slot: &Slot) -> Attachments {
+        let wants = self.wants.get(slot).cloned().unwrap_or_default();
+        Attachments { wants, unmapped: self.unmapped.clone() }
+    }
+}
+
+impl<T: Transport> Controller<T> {
+    /// Reads everything: first the VolumeAttachments, live, then the disks.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where one of the two does not answer.
+    pub(crate) async fn survey(&self) -> Result<Survey, Status> {
+        let asked = Instant::now();
+        let deadline = asked + READ_TIMEOUT;
+        let listed = Listed::of(self.all_attachments(deadline).await?);
+        let mut survey = Survey::begun(asked, &listed);
+        let client = self.client.until(deadline);
+        let read = client.for_each_disk(|row| {
+            let Ok(slot) = Slot::parse(&row.slot) else { return Ok(()) };
+            match classify(&slot, Some(row), self.config.cluster_id.hash()) {
+                Found::Ours(volume) => survey.take(self, &volume, &listed),
+                Found::NotOurs(why @ NotOurs::Unreadable(_)) if self.is_named_here(&slot, &why) => {
+                    tracing::warn!("{}", why.message(&slot, self.config.cluster_id.hash()));
+                }
+                Found::NotOurs(_) | Found::Nothing => {}
+            }
+            Ok(())
+        });
+        read.await.map_err(|error| device_error::status("reading all volumes", &error))?;
+        Ok(survey)
+    }
+
+    pub(super) async fn all_attachments(&self, deadline: Instant) -> Result<AllAttachments, Status> {
+        let Some(cluster) = &self.cluster else { return Ok(AllAttachments::default()) };
+        cluster.all_attachments(deadline).await.map_err(|error| unlisted(&error))
+    }
+
+    /// Whether a volume, by what a survey saw of it, wants a look of its own. Nothing is decided by this.
+    fn needs_look(&self, volume: &Volume, attachments: Attachments) -> bool {
+        let (observed, terms) = (volume.observed(), self.terms(&volume.slot));
+        let unwanted = unwanted(&observed, &attachments, &terms);
+        if unwanted.export || !unwanted.holders.is_empty() {
+            return true;
+        }
+        let known = KubernetesFacts { attachments: Some(attachments), ..KubernetesFacts::default() };
+        let request = Request::Reconcile(attachment::Reconcile::default());
+        decide(&observed, &request, &Facts::Kubernetes(known), &terms) != Plan::Idle
+    }
+}
+
+impl Survey {
+    fn begun(asked: Instant, listed: &Listed) -> Self {
+        Self {
+            asked,
+            volumes: 0,
+            attachments: 0,
+            highest_term: 0,
+            candidates: BTreeSet::new(),
+            named: listed.wants.keys().cloned().collect(),
+            all_mapped: listed.unmapped.is_empty(),
+            migrations: BTreeMap::new(),
+        }
+    }
+
+    fn take<T: Transport>(&mut self, controller: &Controller<T>, volume: &Volume, listed: &Listed) {
+        let (slot, record) = (&volume.slot, &volume.record);
+        self.volumes += 1;
+        self.attachments += record.holders.len();
+        self.highest_term = self.highest_term.max(record.term);
+        if !record.holders.is_empty() || record.generation.is_some() {
+            self.named.insert(slot.clone());
+        }
+        if let Some(migration) = record.migration {
+            self.migrations.insert(slot.clone(), migration);
+        }
+        if controller.needs_look(volume, listed.of_volume(slot)) {
+            self.candidates.insert(slot.clone());
+        }
+    }
+
+    /// Fills what the controller remembers; the volumes that want a look of their own.
+    pub(crate) fn adopted<T: Transport>(self, controller: &Controller<T>) -> Vec<Slot> {
+        controller.ledger.listed(self.asked, self.named, self.all_mapped);
+        controller.agenda.read_migrations(self.migrations, (controller.wall_clock)());
+        controller.metrics.migrations().set_active(controller.agenda.migrations());
+        controller.unwanted.only(&self.candidates);
+        self.candidates.into_iter().collect()
+    }
+}
