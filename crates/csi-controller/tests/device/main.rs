@@ -4,6 +4,7 @@
 mod assumptions;
 mod attachments;
 mod doubts;
+mod figures;
 mod foreign;
 mod harness;
 mod input;
