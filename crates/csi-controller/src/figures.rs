@@ -22,9 +22,6 @@ use rates::Rates;
 use reading::{Reading, Source};
 use shown::{Board, Shown};
 
-/// How often figures are read where nothing else is said (R32): as often as Prometheus commonly scrapes.
-pub const DEFAULT_FIGURES_INTERVAL: Duration = Duration::from_secs(15);
-
 /// What is older than so many intervals is not shown: one poll may fail, and one be late.
 const FRESH_INTERVALS: u32 = 3;
 

@@ -55,4 +55,4 @@ pub use cluster::{AllAttachments, Alone, Cluster, ClusterNode, Leadership, Unans
 pub use config::{AttachmentPolicy, Config, ConfigError, PoolReserve};
 pub use controller::Controller;
 pub use device_facts::{DeviceFactError, DeviceFacts, Growth, Order, Unexport};
-pub use figures::{DEFAULT_FIGURES_INTERVAL, Figures};
+pub use figures::Figures;

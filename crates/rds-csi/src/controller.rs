@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use csi_controller::{Config, Controller, DeviceFacts, PoolReserve, Unexport};
+use csi_controller::{Config, Controller, DeviceFacts, Figures, PoolReserve, Unexport};
 use csi_grpc::v1::controller_server::ControllerServer;
-use csi_server::{MAX_MESSAGE_BYTES, Readiness};
+use csi_server::{MAX_MESSAGE_BYTES, Readiness, ReadyState};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use volume::{Limits, MIB};
@@ -66,13 +66,14 @@ async fn serve(
     pool_reserve: PoolReserve,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let Device { address, client, poll_interval } = device;
+    let Device { address, client, poll_interval, figures_interval } = device;
     let mut registry = Registry::default();
     let readiness = Readiness::not_ready("the device was not reached yet");
     let connection = ConnectionFollower::new(&address, &mut registry);
     let credentials = Arc::clone(client.transport().credentials());
     // Where the name cannot be read, no request can be sent either, and that one says why.
     let user = move || credentials.user().unwrap_or_default();
+    let figures = Figures::register(client.clone(), &config, figures_interval, &mut registry);
     let controller = Controller::new(client, config, &mut registry, readiness.clone());
     let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
     let controller = Arc::new(controller.with_pool_reserve(pool_reserve));
@@ -84,5 +85,8 @@ async fn serve(
     tokio::spawn(connection.follow(readiness.clone()));
     let watched = stop.child_token();
     tokio::spawn(async move { controller.watch(user, poll_interval, watched).await });
+    let (device_is_there, polled) = (readiness.clone(), stop.child_token());
+    let may_send = move || device_is_there.state() == ReadyState::Ready;
+    tokio::spawn(async move { figures.poll(may_send, polled).await });
     plugin.serve(Face { routes, readiness, before_scrape: None }, stop).await
 }

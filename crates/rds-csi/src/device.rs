@@ -13,20 +13,28 @@ pub(crate) struct Device {
     pub(crate) address: String,
     pub(crate) client: Client<RestTransport>,
     pub(crate) poll_interval: Duration,
+    pub(crate) figures_interval: Duration,
 }
 
 /// Makes the client; nothing is sent yet, but the files are read, so that what is wrong with them
 /// is said at once.
 pub(crate) fn open(arguments: DeviceArguments) -> anyhow::Result<Device> {
-    let DeviceArguments { address, user_file, password_file, trust, max_in_flight, poll_interval } =
-        arguments;
+    let DeviceArguments {
+        address,
+        user_file,
+        password_file,
+        trust,
+        max_in_flight,
+        poll_interval,
+        figures_interval,
+    } = arguments;
     let trust = trust_of(trust)?;
     let plain = if trust == Trust::Insecure { PlainHttp::Allowed } else { PlainHttp::Refused };
     let address = Address::parse(&address, plain).context("--address")?;
     let shown = address.to_string();
     let in_flight = usize::from(max_in_flight);
     let transport = RestTransport::new(RestConfig { address, trust, user_file, password_file, in_flight })?;
-    Ok(Device { address: shown, client: Client::new(transport), poll_interval })
+    Ok(Device { address: shown, client: Client::new(transport), poll_interval, figures_interval })
 }
 
 fn trust_of(arguments: TrustArguments) -> anyhow::Result<Trust> {

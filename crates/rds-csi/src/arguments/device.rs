@@ -36,6 +36,10 @@ pub(crate) struct DeviceArguments {
     /// How often the device's pools are read, and with them whether it answers
     #[arg(long, env = "RDS_CSI_POLL_INTERVAL", value_parser = duration, default_value = "15s", value_name = "TIME")]
     pub(crate) poll_interval: Duration,
+
+    /// How often the device's own figures are read for /metrics, while this controller leads; 0s for never
+    #[arg(long, env = "RDS_CSI_FIGURES_INTERVAL", value_parser = duration, default_value = "15s", value_name = "TIME")]
+    pub(crate) figures_interval: Duration,
 }
 
 /// How the device's certificate is checked: exactly one of the three.
