@@ -37,7 +37,9 @@ impl Authority {
         std::fs::create_dir(&folder).map_err(Error::host(folder.display().to_string()))?;
         let authority = Self { issuer, folder, issued: AtomicU32::new(0) };
         write(&authority.certificate(), &authority.issuer.pem())?;
-        write(&authority.signing_key(), &key(name)?.serialize_pem())?;
+        let accounts = key("service accounts")?;
+        write(&authority.signing_key(), &accounts.serialize_pem())?;
+        write(&authority.verifying_key(), &accounts.public_key_pem())?;
         Ok(authority)
     }
 
@@ -63,9 +65,14 @@ impl Authority {
         self.issue(user, params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// A key by itself, for the tokens of service accounts.
+    /// What the tokens of service accounts are signed with.
     pub(crate) fn signing_key(&self) -> PathBuf {
         self.folder.join("service-accounts.key")
+    }
+
+    /// What they are checked with.
+    pub(crate) fn verifying_key(&self) -> PathBuf {
+        self.folder.join("service-accounts.pub")
     }
 
     fn issue(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::certificates::Authority;
 use crate::folder::Folder;
 use crate::kubeconfig::{self, User};
-use crate::{Kubectl, Process, Result, Tools, ports, wait_until};
+use crate::{Kubectl, Process, Result, Tools, free_ports, wait_until};
 use servers::Plan;
 
 /// It takes 5 s on two busy cores; another build on them may make that many times longer.
@@ -68,7 +68,7 @@ impl ControlPlane {
     pub fn start_with(tools: &Tools, options: &Options) -> Result<Self> {
         let folder = Folder::new()?;
         let authority = Authority::new(folder.path().join("certificates"))?;
-        let [api, etcd_clients, etcd_peers] = ports::free(options.listen)?;
+        let [api, etcd_clients, etcd_peers] = free_ports(options.listen)?;
         let address = SocketAddr::new(options.listen, api);
         let plan = Plan { tools, folder: folder.path(), authority: &authority, options, address };
 

@@ -30,7 +30,7 @@ pub enum Error {
         source: rcgen::Error,
     },
     /// A process ended while it was waited for.
-    #[error("{name} ended ({status}) before {what}\n--- end of its log ---\n{log}")]
+    #[error("{name} ended ({status}) before it {what}\n--- end of its log ---\n{log}")]
     Ended {
         /// The process.
         name: String,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, objects};
 
 /// What an answer is given: a healthy API server needs milliseconds, a paused one never answers.
 const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
@@ -116,9 +116,27 @@ impl Kubectl {
     }
 }
 
+/// One document; or several, one after the other, as kubectl answers about a `List`: a list then.
 fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| Error::Answer {
-        what: format!("not JSON ({error})"),
-        answer: text.chars().take(400).collect(),
-    })
+    let documents = serde_json::Deserializer::from_str(text).into_iter();
+    let mut documents: Vec<Value> = documents.collect::<std::result::Result<_, _>>().map_err(|error| {
+        Error::Answer { what: format!("not JSON ({error})"), answer: text.chars().take(400).collect() }
+    })?;
+    Ok(if documents.len() == 1 { documents.swap_remove(0) } else { objects::list(documents) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::json;
+
+    use super::parse;
+
+    #[test]
+    fn several_documents_are_a_list_and_one_is_itself() {
+        assert_eq!(parse("{\"kind\": \"Node\"}\n").unwrap(), json!({ "kind": "Node" }));
+        assert_eq!(parse("{\"a\": 1}\n{\"b\": 2}\n").unwrap()["items"], json!([{ "a": 1 }, { "b": 2 }]));
+        assert!(parse("error: no").is_err());
+    }
 }

@@ -43,6 +43,7 @@ mod tools;
 pub use control_plane::{ControlPlane, Options};
 pub use error::{Error, Result};
 pub use kubectl::Kubectl;
+pub use ports::free_ports;
 pub use process::{Launch, Process, wait_until};
 pub use proxy::Proxy;
 pub use sidecars::{SidecarOptions, Sidecars};

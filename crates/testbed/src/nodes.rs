@@ -35,6 +35,9 @@ impl ControlPlane {
 
     /// Sets a Node's condition `Ready`: `True`, `False`, or `Unknown` as when its kubelet is silent.
     ///
+    /// The controllers then taint it, with NoExecute too while another Node is Ready: where none is, they take it for
+    /// their own failure and evict nobody.
+    ///
     /// # Errors
     /// As [`Kubectl::run`](crate::Kubectl::run).
     pub fn set_ready(&self, node: &str, status: &str) -> Result<()> {

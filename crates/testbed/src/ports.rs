@@ -10,8 +10,12 @@ use crate::{Error, Result};
 /// a stopped server's port again and again would be given that very port, and would connect to itself.
 const PORTS: Range<u16> = 20_000..32_000;
 
-/// `N` ports of an address that nobody listens on.
-pub(crate) fn free<const N: usize>(address: IpAddr) -> Result<[u16; N]> {
+/// `N` ports of an address that nobody listens on, and that the system gives to no outgoing connection: a server on
+/// one of them can be stopped and started again.
+///
+/// # Errors
+/// Where there are not so many.
+pub fn free_ports<const N: usize>(address: IpAddr) -> Result<[u16; N]> {
     // Held until all are found, so that none is found twice.
     let mut held = Vec::with_capacity(N);
     for _ in PORTS {
@@ -43,12 +47,12 @@ mod tests {
     use std::collections::BTreeSet;
     use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
-    use super::{PORTS, free};
+    use super::{PORTS, free_ports};
 
     #[test]
     fn ports_are_free_and_differ_and_are_of_no_outgoing_connection() {
         let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let ports: BTreeSet<u16> = free::<20>(loopback).unwrap().into();
+        let ports: BTreeSet<u16> = free_ports::<20>(loopback).unwrap().into();
         assert_eq!(ports.len(), 20);
         for port in ports {
             assert!(PORTS.contains(&port));

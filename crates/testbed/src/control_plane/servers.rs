@@ -37,7 +37,6 @@ impl Plan<'_> {
     /// Without the flags of the aggregation layer, which stays off.
     pub(super) fn api_server(&self, etcd: u16) -> Result<Process> {
         let serving = self.authority.server("kube-apiserver", &[self.address.ip()])?;
-        let signing_key = self.authority.signing_key();
         self.launch("kube-apiserver")?
             .argument(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
             .argument(format!("--bind-address={}", self.address.ip()))
@@ -46,8 +45,8 @@ impl Plan<'_> {
             .argument(flag("tls-cert-file", serving.certificate))
             .argument(flag("tls-private-key-file", serving.key))
             .argument(flag("client-ca-file", self.authority.certificate()))
-            .argument(flag("service-account-key-file", signing_key.clone()))
-            .argument(flag("service-account-signing-key-file", signing_key))
+            .argument(flag("service-account-key-file", self.authority.verifying_key()))
+            .argument(flag("service-account-signing-key-file", self.authority.signing_key()))
             .argument("--service-account-issuer=https://kubernetes.default.svc")
             .argument("--authorization-mode=Node,RBAC")
             .argument("--enable-admission-plugins=NodeRestriction")
