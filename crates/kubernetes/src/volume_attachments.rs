@@ -11,7 +11,7 @@ use kube::Api;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tracing::warn;
-use volume::{NodeId, NqnPrefix, Slot};
+use volume::{Generation, NodeId, NqnPrefix, Slot};
 
 use crate::ask::ask;
 use crate::claims::entry;
@@ -99,6 +99,27 @@ impl Live {
         Ok(Attachments { wants, unmapped: all.unmapped })
     }
 
+    /// The VolumeAttachment that Kubernetes made for this volume and node, by a live GET of its name; `None`: there
+    /// is none.
+    ///
+    /// # Errors
+    /// Where the API server did not say.
+    pub async fn attachment(
+        &self,
+        slot: &Slot,
+        node: &NodeId,
+        deadline: Instant,
+    ) -> Result<Option<Want>, ApiError> {
+        let name = attachment_name(slot.as_str(), &self.driver, node);
+        let api = Api::<VolumeAttachment>::all(self.client.clone());
+        let object = ask(|| format!("reading VolumeAttachment {name}"), deadline, api.get_opt(&name)).await?;
+        let listed = object.and_then(|object| read(object, &self.driver));
+        Ok(listed.map(|Listed { nqn, want, .. }| Want {
+            generation: generation(&self.prefix, slot, nqn.as_deref()),
+            ..want
+        }))
+    }
+
     async fn listed(&self, deadline: Instant) -> Result<Vec<Listed>, ApiError> {
         let api = Api::<VolumeAttachment>::all(self.client.clone());
         let mut listed = Vec::new();
@@ -152,6 +173,12 @@ fn inline(spec: PersistentVolumeSpec, driver: &str) -> Source {
     csi.map_or(Source::Nothing, |csi| Source::Handle(csi.volume_handle))
 }
 
+/// The generation that an NQN of this very volume names.
+fn generation(prefix: &NqnPrefix, slot: &Slot, nqn: Option<&str>) -> Option<Generation> {
+    let (of, generation) = prefix.slot_of(nqn?)?;
+    generation.filter(|_| of == *slot)
+}
+
 /// Joins the two lists. A handle that is no slot is one of no volume on any device: mapped, and nobody's.
 fn map(
     prefix: &NqnPrefix,
@@ -167,8 +194,7 @@ fn map(
         };
         match handle.map(|handle| Slot::parse(&handle)) {
             Some(Ok(slot)) => {
-                let named = nqn.as_deref().and_then(|nqn| prefix.slot_of(nqn));
-                want.generation = named.filter(|(of, _)| *of == slot).and_then(|(_, generation)| generation);
+                want.generation = generation(prefix, &slot, nqn.as_deref());
                 all.wants.push((slot, want));
             }
             Some(Err(error)) => {
@@ -180,4 +206,72 @@ fn map(
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    const DRIVER: &str = "rds.csi.srvlab.io";
+
+    fn mapped(objects: &[Value]) -> VolumeAttachments {
+        let prefix = NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap();
+        let listed =
+            objects.iter().filter_map(|object| read(serde_json::from_value(object.clone()).unwrap(), DRIVER));
+        map(&prefix, listed.collect(), |name| (name == "pv-1").then(|| "pvc-1".into()))
+    }
+
+    #[test]
+    fn a_name_is_that_of_the_attach_detach_controller() {
+        // printf 'pvc-1rds.csi.srvlab.iothenode' | sha256sum
+        let node = NodeId::of_node("thenode").unwrap();
+        assert_eq!(
+            attachment_name("pvc-1", DRIVER, &node),
+            "csi-2950540a23bc372c9dbeba1c2e23131bb90e6938fa1e568333cc3f07f165e7e0"
+        );
+    }
+
+    #[test]
+    fn a_generation_counts_only_in_an_nqn_of_the_same_volume() {
+        let nqns = [
+            ("nqn.2000-02.com.mikrotik:pvc-1.00000000000000ab", true),
+            ("nqn.2000-02.com.mikrotik:pvc-2.00000000000000ab", false),
+            ("nqn.2000-02.com.mikrotik:pvc-1", false),
+            ("nqn.of.somebody.else:pvc-1.00000000000000ab", false),
+            ("", false),
+        ];
+        for (nqn, counts) in nqns {
+            let all = mapped(&[json!({
+                "metadata": {"name": "csi-1", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"attacher": DRIVER, "nodeName": "n", "source": {"persistentVolumeName": "pv-1"}},
+                "status": {"attached": true, "attachmentMetadata": {"nvme_nqn": nqn, "other": "x"}},
+            })]);
+            let [(slot, want)] = all.wants.as_slice() else { panic!("{nqn}: {all:?}") };
+            assert_eq!(slot.as_str(), "pvc-1");
+            assert!(want.attached && want.deleting);
+            assert_eq!(want.generation, counts.then(|| Generation::from_bits(0xab)), "{nqn}");
+        }
+    }
+
+    #[test]
+    fn what_maps_to_nothing_blocks_its_node_and_nonsense_blocks_nobody() {
+        let spec = |node: &str, source: Value| json!({"spec": {"attacher": DRIVER, "nodeName": node, "source": source}});
+        let csi = |driver: &str, handle: &str| json!({"inlineVolumeSpec": {"csi": {"driver": driver, "volumeHandle": handle}}});
+        let all = mapped(&[
+            spec("gone", json!({"persistentVolumeName": "pv-2"})),
+            spec("empty", json!({})),
+            spec("foreign", csi("other.csi", "pvc-3")),
+            spec("inline", csi(DRIVER, "pvc-3")),
+            spec("nonsense", csi(DRIVER, "No Volume Of Ours")),
+            spec("not a node name", json!({"persistentVolumeName": "pv-1"})),
+            json!({}),
+        ]);
+        let nodes = ["empty", "foreign", "gone"].map(|name| NodeId::of_node(name).unwrap());
+        assert_eq!(all.unmapped, BTreeSet::from(nodes));
+        let [(slot, want)] = all.wants.as_slice() else { panic!("{all:?}") };
+        assert_eq!((slot.as_str(), want.node.name()), ("pvc-3", "inline"));
+        assert!(!want.attached && !want.deleting);
+    }
 }
