@@ -3,6 +3,7 @@
 
 pub(crate) mod controller;
 pub(crate) mod device;
+pub(crate) mod kubernetes;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod plugin;
@@ -51,8 +52,11 @@ mod tests {
             for flag in role.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))) {
                 let expected = match flag.0 {
                     "help" => None,
-                    // The name that Kubernetes manifests give it (the downward API's spec.nodeName).
+                    // The names that Kubernetes manifests give them (the downward API), and its own.
                     "node-name" => Some("KUBE_NODE_NAME".into()),
+                    "pod-name" | "pod-namespace" | "pod-uid" | "kubernetes-service-host" => {
+                        Some(flag.0.replace('-', "_").to_uppercase())
+                    }
                     long => Some(format!("RDS_CSI_{}", long.replace('-', "_").to_uppercase())),
                 };
                 let given = flag.1.map(|name| name.to_string_lossy().into_owned());

@@ -4,6 +4,7 @@
 //! no device. Nothing here decides anything about volumes.
 
 mod arguments;
+mod cluster;
 mod connection;
 mod controller;
 mod device;

@@ -1,5 +1,6 @@
 //! Wires the node.
 
+mod kubernetes;
 mod stuck;
 
 use std::path::PathBuf;
@@ -13,11 +14,13 @@ use host::linux::{self, Linux};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::arguments::kubernetes::KubernetesArguments;
 use crate::arguments::node::NodeArguments;
 use crate::arguments::plugin::PluginArguments;
 use crate::failure::Failure;
 use crate::plugin::{Face, Plugin};
-use crate::{identity, operator, runtime, telemetry};
+use crate::{cluster, identity, operator, runtime, telemetry};
+use kubernetes::Kubernetes;
 use stuck::StuckHelpers;
 
 /// Pods that may share a raw block volume on one node. A live migration needs two; 2,048 bind
@@ -29,8 +32,16 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Runs `rds-csi node` to its end.
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
-    let NodeArguments { plugin, telemetry, node_name, kubelet_dir, state_dir, nqn_prefix, max_volumes } =
-        arguments;
+    let NodeArguments {
+        plugin,
+        telemetry,
+        kubernetes,
+        node_name,
+        kubelet_dir,
+        state_dir,
+        nqn_prefix,
+        max_volumes,
+    } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
     let own = state_dir.unwrap_or_else(|| kubelet_dir.join(format!("plugins/{}/state", plugin.driver_name)));
     let config = Config {
@@ -41,11 +52,12 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         max_block_publishes: MAX_BLOCK_PUBLISHES,
         answer_margin: ANSWER_MARGIN,
     };
-    runtime::run(|stop| serve(plugin, config, own, stop))
+    runtime::run(|stop| serve(plugin, kubernetes, config, own, stop))
 }
 
 async fn serve(
     plugin: PluginArguments,
+    kubernetes: KubernetesArguments,
     config: Config,
     state_dir: PathBuf,
     stop: CancellationToken,
@@ -55,13 +67,20 @@ async fn serve(
     let machine = linux::Config::new(state_dir).map_err(|error| Failure::Setup(error.into()))?;
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
     StuckHelpers::register(machine.clone(), &mut registry);
+    let driver_name = plugin.driver_name.to_string();
+    let cluster = cluster::connect(kubernetes).await?;
+    let kubernetes = cluster.map(|cluster| Kubernetes::start(cluster, &driver_name, &config, &mut registry));
     let node = Node::open(machine, config, &mut registry).map_err(|error| Failure::Setup(error.into()))?;
+    let node = match &kubernetes {
+        Some(kubernetes) => kubernetes.given_to(node),
+        None => node,
+    };
     node.recover().await;
     let node = Arc::new(node);
     // A node depends on no device: what it cannot reach concerns single volumes, not the plugin.
     let readiness = Readiness::ready();
     let service = NodeServer::from_arc(Arc::clone(&node)).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
+    let routes = identity::routes(&driver_name, readiness.clone())
         .add_service(service)
         .add_service(operator::server(Arc::clone(&node)));
     let before_scrape = Arc::new(move || {
@@ -69,5 +88,9 @@ async fn serve(
         Box::pin(async move { node.refresh_gauges().await }) as _
     });
     let plugin = Plugin::open(plugin, registry).await?;
-    plugin.serve(Face { routes, readiness, before_scrape: Some(before_scrape) }, stop).await
+    let served = plugin.serve(Face { routes, readiness, before_scrape: Some(before_scrape) }, stop).await;
+    if let Some(kubernetes) = kubernetes {
+        kubernetes.drain().await;
+    }
+    served
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ::kubernetes::Connection;
 use clap::{Args, ValueEnum};
 
 use super::values::absolute_path;
@@ -44,22 +45,13 @@ pub(crate) enum Use {
     Off,
 }
 
-/// How the API server is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// By this file.
-    Kubeconfig(PathBuf),
-    /// By the service account of the pod that this process runs in.
-    InCluster,
-}
-
 impl KubernetesArguments {
     /// How the API server is reached; `None`: this driver runs without Kubernetes.
-    pub(crate) fn access(&self) -> Option<Access> {
+    pub(crate) fn connection(&self) -> Option<Connection> {
         match (self.kubernetes, &self.kubeconfig, &self.kubernetes_service_host) {
             (Use::Off, ..) | (Use::Auto, None, None) => None,
-            (Use::Auto, Some(file), _) => Some(Access::Kubeconfig(file.clone())),
-            (Use::Auto, None, Some(_)) => Some(Access::InCluster),
+            (Use::Auto, Some(file), _) => Some(Connection::Kubeconfig(file.clone())),
+            (Use::Auto, None, Some(_)) => Some(Connection::InCluster),
         }
     }
 }
@@ -70,11 +62,11 @@ mod tests {
 
     #[test]
     fn kubernetes_is_used_where_it_is_named_or_around_and_never_where_it_is_off() {
-        let file = Access::Kubeconfig("/k".into());
+        let file = Connection::Kubeconfig("/k".into());
         for (kubernetes, kubeconfig, service_host, expected) in [
             (Use::Auto, None, None, None),
             (Use::Auto, Some("/k"), None, Some(file.clone())),
-            (Use::Auto, None, Some("10.0.0.1"), Some(Access::InCluster)),
+            (Use::Auto, None, Some("10.0.0.1"), Some(Connection::InCluster)),
             (Use::Auto, Some("/k"), Some("10.0.0.1"), Some(file)),
             (Use::Off, Some("/k"), Some("10.0.0.1"), None),
         ] {
@@ -86,7 +78,7 @@ mod tests {
                 pod_uid: None,
                 kubernetes_service_host: service_host.map(str::to_owned),
             };
-            assert_eq!(arguments.access(), expected, "{arguments:?}");
+            assert_eq!(arguments.connection(), expected, "{arguments:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use volume::{NodeId, NqnPrefix};
 
+use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
 use super::telemetry::TelemetryArguments;
 use super::values::{absolute_path, node_name};
@@ -16,6 +17,8 @@ pub(crate) struct NodeArguments {
     pub(crate) plugin: PluginArguments,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArguments,
+    #[command(flatten)]
+    pub(crate) kubernetes: KubernetesArguments,
 
     /// Name of this machine's Node object
     #[arg(long, env = "KUBE_NODE_NAME", value_parser = node_name, value_name = "NAME")]

@@ -5,6 +5,7 @@ mod calls;
 mod configuration;
 mod device;
 mod health;
+mod kubernetes;
 mod operator;
 mod process;
 mod secrets;
