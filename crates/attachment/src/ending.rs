@@ -40,6 +40,8 @@ pub(crate) fn without(record: &Record, off: &[(NodeRef, Parting)], staying: Vec<
             record.left.push(member.clone());
         }
     }
+    let holders = &record.holders;
+    record.left.retain(|member| !holders.contains(member));
     if record.holders.len() < MAX_HOLDERS {
         record.migration = None;
     }
@@ -104,6 +106,9 @@ pub(crate) fn heirs(
     }
     if heirs.len() > MAX_HOLDERS {
         return Err(Later::contradiction(&users, "two nodes at most may share a volume").into());
+    }
+    if !heirs.is_empty() && observed.record.left.iter().any(|member| !heirs.contains(member)) {
+        return Err(Later::contradiction(&users, "a member that left is not fenced").into());
     }
     Ok(heirs)
 }

@@ -1,83 +1,88 @@
-//! A device with one volume, and what may happen to it.
+//! A device with one volume, a cluster, a controller, and what really happened.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use attachment::{
-    AllowList, Attached, Change, Export, ExportChange, Leaving, Observed, Plan, Publish, Request, State,
-    Terms, Unpublish, decide,
+    AllowList, Attached, Change, Export, ExportChange, Observed, PodsUnreadable, Reconcile, Request, State,
+    Terms, unwanted,
 };
-use proptest::prelude::*;
-use volume::{ClusterId, Fencing, Generation, NodeId, NqnPrefix, Record, Slot};
+use volume::{ClusterId, Fencing, Generation, Migration, NqnPrefix, Published, Record, Slot};
 
-/// What may happen.
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    /// A node asks for the volume.
-    Publish { node: usize, block: bool, shared: bool },
-    /// Somebody lets it go.
-    Unpublish { leaving: Leaving, proven: bool },
-    /// The export is lost: by hand, or by a power cut.
-    Lose,
-    /// An export appears that nobody asked for.
-    Appear,
-    /// The settle is over.
-    Settled,
+use crate::cluster::{Cluster, node, uid};
+use crate::step::{Hand, NodeStep, Step};
+use crate::truth::Truth;
+
+/// How long an unproven generation settles.
+pub(crate) const SETTLE: u64 = 5_000;
+/// How long something is unwanted before the reconciler closes it.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
+
+/// How the volume's claim has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Filesystem,
+    Block,
+    SharedBlock,
 }
 
-/// The device, and what has happened so far.
+/// Everything.
 pub(crate) struct World {
     pub(crate) observed: Observed,
-    pub(crate) settle_left: Duration,
-    fencing: Fencing,
+    /// A write whose outcome is not known, with the request that it is of and what Kubernetes said then.
+    pub(crate) late: Option<(Change, Request, Cluster)>,
+    pub(crate) cluster: Cluster,
+    pub(crate) truth: Truth,
+    /// Milliseconds of the monotonic clock.
+    pub(crate) time: u64,
+    /// Seconds of the wall clock.
+    pub(crate) wall: u64,
+    pub(crate) term: u32,
+    /// Since when this controller process knows the volume to be closed and free.
+    pub(crate) closed_at: Option<u64>,
+    pub(crate) fencing: Fencing,
+    pub(crate) kind: Kind,
+    pub(crate) minted: u64,
     prefix: NqnPrefix,
     slot: Slot,
-    minted: u64,
-    used: HashSet<String>,
-}
-
-/// The n-th node.
-pub(crate) fn node(n: usize) -> NodeId {
-    NodeId::of_node(&format!("node-{n}")).unwrap()
-}
-
-pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let leaving = prop_oneof![
-        4 => (0..3usize).prop_map(|n| Leaving::Node(node(n))),
-        1 => Just(Leaving::Everybody),
-    ];
-    let step = prop_oneof![
-        6 => (0..3usize, any::<bool>(), any::<bool>())
-            .prop_map(|(node, block, shared)| Step::Publish { node, block, shared: shared && block }),
-        4 => (leaving, any::<bool>()).prop_map(|(leaving, proven)| Step::Unpublish { leaving, proven }),
-        1 => Just(Step::Lose),
-        1 => Just(Step::Appear),
-        3 => Just(Step::Settled),
-    ];
-    prop::collection::vec(step, 0..24)
 }
 
 impl World {
-    pub(crate) fn new(fencing: Fencing) -> Self {
+    pub(crate) fn new(fencing: Fencing, kind: Kind) -> Self {
         let cluster = ClusterId::parse("c").unwrap();
         Self {
             observed: Observed { record: Record::new(cluster.hash()), export: None },
-            settle_left: Duration::ZERO,
+            late: None,
+            cluster: Cluster::new(),
+            truth: Truth::default(),
+            time: 0,
+            wall: 1_000_000,
+            term: 1,
+            closed_at: None,
             fencing,
+            kind,
+            minted: 0,
             prefix: NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap(),
             slot: Slot::for_volume(&cluster, "v"),
-            minted: 0,
-            used: HashSet::new(),
         }
     }
 
-    fn terms(&self) -> Terms<'_> {
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        let left = match self.closed_at {
+            Some(closed) => SETTLE.saturating_sub(self.time - closed),
+            None => SETTLE,
+        };
         Terms {
             fencing: self.fencing,
             allow_list: AllowList::Comma,
             prefix: &self.prefix,
             slot: &self.slot,
-            settle_left: self.settle_left,
+            settle_left: Duration::from_millis(left),
+            grace: GRACE,
+            now: self.wall,
+            term: self.term,
+            rwx_plain_pods: false,
+            pods_unreadable: PodsUnreadable::Refuse,
         }
     }
 
@@ -85,113 +90,149 @@ impl World {
         self.observed.state(&self.terms())
     }
 
-    fn decide(&self, request: &Request) -> Plan {
-        decide(&self.observed, request, &self.terms())
+    /// The generation of what is exported; `None`: nothing is, or under a name that nobody of this driver knows.
+    pub(crate) fn exported(&self) -> Option<Option<Generation>> {
+        let (slot, generation) = self.prefix.slot_of(&self.observed.export.as_ref()?.nqn)?;
+        (slot == self.slot).then_some(generation)
     }
 
-    /// The plan for a node that asks.
-    pub(crate) fn publish(&mut self, n: usize, block: bool, shared: bool) -> Plan {
-        self.minted += 1;
-        let host_nqn = format!("nqn.2014-08.org.nvmexpress:uuid:{n}");
-        let mint = Generation::from_bits(self.minted);
-        let ask = Publish { node: node(n), uid: None, host_nqn, block, shared, mint };
-        self.decide(&Request::Publish(ask))
-    }
-
-    /// Goes on until the node has the volume, or cannot have it now.
-    pub(crate) fn attach(&mut self, n: usize, block: bool, shared: bool) -> Option<Attached> {
-        loop {
-            match self.publish(n, block, shared) {
-                Plan::Attached(told) => return Some(told),
-                Plan::Attach(change, told) => {
-                    let opened_anew = self.observed.record.generation != change.record.generation;
-                    if opened_anew && change.record.generation.is_some() {
-                        assert!(self.used.insert(told.nqn.to_string()), "{} was used before", told.nqn);
-                    }
-                    self.apply(change);
-                    return Some(told);
-                }
-                Plan::Close(change) => {
-                    self.settle_left = Duration::from_secs(5);
-                    self.apply(change);
-                }
-                Plan::Settle(_) | Plan::Refuse(_) => return None,
-                plan => panic!("a publish never leads to {plan:?}"),
-            }
-        }
+    pub(crate) fn generation_of(&self, told: &Attached) -> Option<Generation> {
+        self.prefix.slot_of(told.nqn.as_str()).unwrap().1
     }
 
     pub(crate) fn take(&mut self, step: &Step) {
         match step {
-            Step::Publish { node, block, shared } => drop(self.attach(*node, *block, *shared)),
-            Step::Unpublish { leaving, proven } => {
-                let ask = Unpublish { leaving: leaving.clone(), proven: *proven };
-                if let Plan::Detach(change) = self.decide(&Request::Unpublish(ask)) {
-                    self.settle_left = Duration::from_secs(5);
-                    self.apply(change);
-                }
+            Step::Publish { node, odd, stale_uid, attacher_dies, fault } => {
+                self.publish(*node, *odd, *stale_uid, *attacher_dies, *fault);
             }
-            Step::Lose => self.observed.export = None,
-            Step::Appear if self.observed.export.is_none() => {
-                let nqn = "nqn.2000-02.com.mikrotik:by-hand".to_owned();
-                self.observed.export = Some(Export { nqn, allow: Vec::new() });
+            Step::Unpublish { node, fault } => self.unpublish(*node, *fault),
+            Step::Reconcile { old, fault } => self.reconcile(*old, *fault),
+            Step::Want(n) => self.cluster.want(*n),
+            Step::Delete(n) => self.cluster.vas[*n].iter_mut().for_each(|va| va.deleting = true),
+            Step::Strip(n) => self.cluster.vas[*n] = None,
+            Step::Unmapped(n) => self.cluster.unmapped[*n] ^= true,
+            Step::Pod(n) => self.toggle_pod(*n),
+            Step::Node(n, step) => self.change_node(*n, *step),
+            Step::Hand(hand) => self.hand(*hand),
+            Step::Machines(machines) => self.cluster.machines = *machines,
+            Step::Clock { milliseconds, step } => {
+                self.time += milliseconds;
+                self.wall = self.wall.saturating_add_signed(*step) + milliseconds / 1_000;
             }
-            Step::Appear => {}
-            Step::Settled => self.settle_left = Duration::ZERO,
+            Step::Land => self.land(),
+            Step::Restart { old_lease } => self.restart(*old_lease),
         }
     }
 
-    fn apply(&mut self, change: Change) {
+    /// A kernel connects to what its VolumeAttachment names, where it finds that.
+    fn toggle_pod(&mut self, n: usize) {
+        let exported = self.exported();
+        let standing = self.cluster.standing(n).filter(|va| exported == Some(va.generation));
+        let pod = standing.map(|va| crate::cluster::Pod { va: va.id, generation: va.generation });
+        self.cluster.pods[n] = if self.cluster.pods[n].is_some() { None } else { pod };
+        let runs = self.cluster.pods[n].is_some();
+        self.cluster.nodes[n].iter_mut().for_each(|node| node.in_use = runs);
+    }
+
+    fn change_node(&mut self, n: usize, step: NodeStep) {
+        match (step, &mut self.cluster.nodes[n]) {
+            (NodeStep::Ready, Some(node)) => node.ready ^= true,
+            (NodeStep::InUse, Some(node)) => node.in_use ^= true,
+            (NodeStep::OutOfService, Some(node)) => node.out_of_service ^= true,
+            (NodeStep::Delete, node) => *node = None,
+            (_, None) | (NodeStep::Recreate, _) => self.cluster.make_node(n),
+        }
+    }
+
+    fn hand(&mut self, hand: Hand) {
+        let export = |nqn: String| Some(Export { nqn, allow: Vec::new() });
+        match hand {
+            Hand::Close => self.observed.export = None,
+            Hand::OpenForeign if self.observed.export.is_none() => {
+                self.observed.export = export("nqn.2000-02.com.mikrotik:by-hand".to_owned());
+            }
+            Hand::OpenAgain if self.observed.export.is_none() => {
+                let generation = self.truth.history.last().copied();
+                self.observed.export = export(self.terms().nqn(generation).to_string());
+            }
+            Hand::OpenForeign | Hand::OpenAgain => {}
+            Hand::Repair { closes } => {
+                // Who reads a record to repair it does so in more than the seconds that a write may still be under way.
+                self.land();
+                let published = Published { filesystem: false, block: true };
+                let record =
+                    Record { unproven: true, published, ..Record::new(self.observed.record.cluster) };
+                let was_free = self.observed.record.holders.is_empty();
+                self.observed.record = record;
+                self.truth.repaired(self.time, was_free);
+                if closes {
+                    self.observed.export = None;
+                }
+            }
+        }
+    }
+
+    /// A new process waits for what the last one may have sent, and knows nothing of when anything was closed.
+    fn restart(&mut self, old_lease: bool) {
+        self.land();
+        self.closed_at = None;
+        self.term = if old_lease { 1 } else { self.term + 1 };
+    }
+
+    /// What is asked of the reconciler: how long everything that nobody wants has been so.
+    pub(crate) fn reconciling(&self, old: bool) -> Request {
+        let age = if old { GRACE } else { GRACE - Duration::from_millis(1) };
+        let unwanted = unwanted(&self.observed, &self.cluster.attachments(), &self.terms());
+        let holders: BTreeMap<_, _> = unwanted.holders.into_iter().map(|holder| (holder, age)).collect();
+        Request::Reconcile(Reconcile {
+            holders_unwanted_for: holders,
+            export_unwanted_for: if unwanted.export { age } else { Duration::ZERO },
+        })
+    }
+
+    /// The device takes a write.
+    pub(crate) fn apply(&mut self, change: Change) {
         self.observed.record = change.record;
         match change.export {
             ExportChange::Keep => {}
             ExportChange::Close => self.observed.export = None,
             ExportChange::Open { nqn, allow } => {
-                assert!(self.observed.export.is_none(), "an open export was opened again");
                 self.observed.export = Some(Export { nqn: nqn.to_string(), allow });
             }
-            ExportChange::Allow(allow) => self.observed.export.as_mut().unwrap().allow = allow,
+            ExportChange::Allow(allow) => {
+                self.observed.export.iter_mut().for_each(|export| export.allow.clone_from(&allow));
+            }
         }
     }
 
-    /// The promises, given what was before the step.
-    pub(crate) fn check_promises(&self, before: &Observed, step: &Step) {
-        let (old, new) = (&before.record, &self.observed.record);
-        assert!(new.holders.len() <= 2, "{new:?}");
-        if new.holders.len() == 2 {
-            assert!(
-                new.published.block && !new.published.filesystem,
-                "two writers of a file system: {new:?}"
-            );
-            assert!(new.shared, "a second writer beside one that has it for itself: {new:?}");
+    /// As what the volume is asked for.
+    pub(crate) fn mode(&self, odd: bool) -> (bool, bool) {
+        match (self.kind, odd) {
+            (Kind::Filesystem, false) | (Kind::SharedBlock, true) => (false, false),
+            (Kind::Block, false) => (true, false),
+            (Kind::SharedBlock, false) | (Kind::Filesystem | Kind::Block, true) => (true, true),
         }
-        assert!(new.to_comment().is_ok());
-        let stays = old.holders.iter().any(|holder| new.holders.contains(holder));
-        if stays && !matches!(step, Step::Lose | Step::Appear) && before.export.is_some() {
-            let nqn = |observed: &Observed| observed.export.as_ref().map(|export| export.nqn.clone());
-            assert_eq!(nqn(&self.observed), nqn(before), "an export with a holder was closed or renamed");
-            assert_eq!(new.generation, old.generation, "one attachment got two generations");
-        }
-        let starts = old.holders.is_empty() && !new.holders.is_empty();
-        if starts && self.fencing != Fencing::Off {
-            assert!(!old.unproven || self.settle_left.is_zero(), "a settle was not respected");
-            assert!(new.generation.is_some() && !new.unproven);
-        }
-        if new.holders.is_empty() {
-            assert!(new.generation.is_none() && new.left.is_empty(), "{new:?}");
-        }
-        if let Step::Unpublish { proven: false, .. } = step
-            && !old.holders.is_empty()
-            && new.holders.is_empty()
-        {
-            assert!(new.unproven, "nobody saw the holder let go");
-        }
-        for member in &old.left {
-            let forgotten = !new.left.contains(member) && !new.holders.contains(member);
-            assert!(
-                !forgotten || new.holders.is_empty(),
-                "{member} was forgotten while its session may live"
-            );
-        }
+    }
+
+    pub(crate) fn uid_of(&self, n: usize) -> Option<volume::NodeUid> {
+        self.cluster.nodes[n].as_ref().and_then(|node| uid(node.uid))
+    }
+
+    /// A migration under way, as the record has it.
+    pub(crate) fn migration(&self) -> Option<Migration> {
+        self.observed.record.migration
+    }
+
+    /// Nobody wants the volume, and everything that is there maps to a volume.
+    pub(crate) fn nobody_wants(&mut self) {
+        self.cluster.vas = [None, None, None];
+        self.cluster.unmapped = [false; crate::cluster::NODES];
+    }
+
+    /// The node is there, healthy, and wants the volume.
+    pub(crate) fn heal(&mut self, n: usize) {
+        self.cluster.make_node(n);
+        self.cluster.want(n);
+        let _ = node(n);
     }
 }
