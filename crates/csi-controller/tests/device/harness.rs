@@ -12,11 +12,12 @@ use csi_grpc::v1::controller_server::Controller as Service;
 use csi_grpc::v1::volume_capability::access_mode::Mode;
 use csi_grpc::v1::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
 use csi_grpc::v1::*;
-use csi_server::Readiness;
+use csi_server::{Readiness, ReadyState};
 use prometheus_client::registry::Registry;
 use routeros::{Address, Client, Credentials, PlainHttp, RestTransport};
 use routeros_sim::{Handle, Scheme, Simulator, UserConfig};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use volume::{BasePath, ClusterId, DataAddress, Fencing, Limits, MIB, NqnPrefix, Slot};
 
@@ -164,6 +165,36 @@ impl<'a> Publishing<'a> {
 }
 
 impl Driver {
+    /// The same driver with a controller that was told more.
+    pub(crate) fn with(
+        self,
+        told: impl FnOnce(Controller<RestTransport>) -> Controller<RestTransport>,
+    ) -> Self {
+        Self { controller: told(self.controller), ..self }
+    }
+
+    /// Watches while `story` is told.
+    pub(crate) async fn watching(&self, story: impl Future<Output = ()>) {
+        let stop = CancellationToken::new();
+        let watch = self.controller.watch(|| "admin".into(), Duration::from_secs(60), stop.clone());
+        tokio::join!(Box::pin(watch), async {
+            story.await;
+            stop.cancel();
+        });
+    }
+
+    /// Waits for a readiness.
+    pub(crate) async fn becomes(&self, wanted: impl Fn(&ReadyState) -> bool) -> ReadyState {
+        self.readiness.subscribe().wait_for(|state| wanted(state)).await.unwrap().clone()
+    }
+
+    /// The value of a metric; 0 where it is not there yet.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self.metrics();
+        let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        found.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     pub(crate) async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {
         let response = self.controller.create_volume(Request::new(request)).await?;
         Ok(response.into_inner().volume.unwrap())

@@ -6,6 +6,7 @@ use routeros_sim::{Action, Fault};
 use tonic::{Code, Request};
 
 use crate::harness::{Publishing, code, slot, start};
+use crate::kube;
 
 #[tokio::test(start_paused = true)]
 async fn pages_cover_every_volume_once_and_in_order() {
@@ -73,4 +74,58 @@ async fn a_volume_with_a_damaged_record_is_listed_since_absent_means_detached() 
     let listed = driver.list(0, "").await.unwrap().entries;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].volume.as_ref().unwrap().volume_id, id);
+}
+
+/// A name of which no two fit a record, so that one is hashed.
+fn long_name(letter: &str) -> String {
+    letter.repeat(120)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_whose_name_did_not_fit_is_listed_by_its_attachment_or_not_at_all() {
+    let (a, b) = (long_name("a"), long_name("b"));
+    let (_device, kube, driver) = kube::start(&[&a, &b]).await;
+    driver
+        .leading(&kube, async {
+            let id = driver.made("pvc-1").await;
+            kube.set_machines(attachment::Machines::Same);
+            for node in [&a, &b] {
+                kube.attach(&driver, Publishing::shared_block(&id, &format!("rds:{node}"))).await.unwrap();
+            }
+            let listed = driver.list(0, "").await.unwrap().entries.remove(0);
+            let mut ids = listed.status.unwrap().published_node_ids;
+            ids.sort();
+            assert_eq!(ids, [format!("rds:{a}"), format!("rds:{b}")]);
+            kube.set_silent(true);
+            assert_eq!(code(driver.list(0, "").await), Code::Unavailable, "absent would mean detached");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_no_record_tells_of_is_listed_by_its_attachments() {
+    let (device, kube, driver) = kube::start(&["a"]).await;
+    driver
+        .leading(&kube, async {
+            let id = driver.made("pvc-1").await;
+            kube.attach(&driver, Publishing::of(&id, "rds:a")).await.unwrap();
+            let operator = routeros::Client::new(device.transport().0);
+            let row = operator.disk_by_slot(&id).await.unwrap().unwrap();
+            let damaged = routeros::DiskChange { comment: Some("rds1 cut".into()), ..Default::default() };
+            operator.set_disk(&row.id, &id, &damaged).await.unwrap();
+            let listed = driver.list(0, "").await.unwrap().entries.remove(0);
+            assert_eq!(listed.status.unwrap().published_node_ids, ["rds:a"]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_kubernetes_a_name_that_did_not_fit_fails_the_list() {
+    let (_device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    for letter in ["a", "b"] {
+        let node = format!("rds:{}", long_name(letter));
+        driver.publish(Publishing::shared_block(&id, &node)).await.unwrap();
+    }
+    assert_eq!(code(driver.list(0, "").await), Code::Unavailable);
 }

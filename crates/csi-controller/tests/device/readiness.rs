@@ -6,22 +6,15 @@ use csi_server::ReadyState;
 use routeros_sim::device::RosePackage;
 use routeros_sim::{Action, Fault, When};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Device, Driver, config, start};
 
-/// Watches while `story` is told.
 async fn watching(driver: &Driver, story: impl Future<Output = ()>) {
-    let stop = CancellationToken::new();
-    let watch = driver.controller.watch(|| "admin".into(), Duration::from_secs(60), stop.clone());
-    tokio::join!(watch, async {
-        story.await;
-        stop.cancel();
-    });
+    driver.watching(story).await;
 }
 
 async fn becomes(driver: &Driver, wanted: impl Fn(&ReadyState) -> bool) -> ReadyState {
-    driver.readiness.subscribe().wait_for(|state| wanted(state)).await.unwrap().clone()
+    driver.becomes(wanted).await
 }
 
 fn is_ready(state: &ReadyState) -> bool {
@@ -41,11 +34,8 @@ async fn a_device_that_goes_and_comes_back_is_not_ready_and_ready_again() {
     .await;
 }
 
-/// The value of a metric; 0 where it is not there yet.
 fn metric(driver: &Driver, name: &str) -> f64 {
-    let metrics = driver.metrics();
-    let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    found.map_or(0.0, |value| value.parse().unwrap())
+    driver.metric(name)
 }
 
 const FAILURES: &str = "rds_csi_rds_reconnect_total{status=\"failure\"}";
