@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use kube::core::Status;
 use tokio::time::{Instant, timeout_at};
 
 /// Why the API server gave no answer that can be used. Unknown is never "absent".
@@ -112,4 +113,28 @@ pub(crate) async fn ask<T>(
         Ok(Err(error)) => Err(ApiError::new(request(), error.into())),
         Err(_) => Err(ApiError::new(request(), Cause::Deadline)),
     }
+}
+
+/// Waits for one object until `deadline`; `None` only where the API server says of this very object that there is
+/// none. Another 404 is no answer: a proxy, and a server that does not serve the resource, send one, too, and what
+/// "gone" decides (a holder's place, unwritten data) cannot be taken back.
+pub(crate) async fn find<T>(
+    request: impl FnOnce() -> String,
+    deadline: Instant,
+    name: &str,
+    answer: impl Future<Output = kube::Result<T>>,
+) -> Result<Option<T>, ApiError> {
+    let found = async {
+        match answer.await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if is_absent(&status, name) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    ask(request, deadline, found).await
+}
+
+/// As the API server words it (`k8s.io/apimachinery`, `NewNotFound`): the details name the object.
+fn is_absent(status: &Status, name: &str) -> bool {
+    status.is_not_found() && status.details.as_ref().is_some_and(|details| details.name == name)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use volume::{NodeId, Slot};
 
-use crate::ask::ask;
+use crate::ask::{ask, find};
 use crate::{ApiError, Live, attachment_name};
 
 /// The annotation; its value names the member, for people.
@@ -52,7 +52,7 @@ impl Live {
         let name = attachment_name(slot.as_str(), &self.driver, node);
         let api = Api::<VolumeAttachment>::all(self.client.clone());
         let request = || format!("reading VolumeAttachment {name}");
-        let found = ask(request, deadline, api.get_metadata_opt(&name)).await?;
+        let found = find(request, deadline, &name, api.get_metadata(&name)).await?;
         Ok(found.and_then(|object| object.metadata.annotations?.remove(UNFENCED_MEMBER)))
     }
 }

@@ -6,7 +6,7 @@ use kube::Api;
 use tokio::time::Instant;
 use volume::{NodeId, NodeUid, Slot};
 
-use crate::ask::ask;
+use crate::ask::find;
 use crate::{ApiError, Live};
 
 /// Kubernetes: somebody vouches that the node is shut down, and its volumes may be taken.
@@ -33,8 +33,8 @@ impl Live {
         deadline: Instant,
     ) -> Result<Option<Node>, ApiError> {
         let api = Api::<v1::Node>::all(self.client.clone());
-        let found =
-            ask(|| format!("reading Node {}", node.name()), deadline, api.get_opt(node.name())).await?;
+        let name = node.name();
+        let found = find(|| format!("reading Node {name}"), deadline, name, api.get(name)).await?;
         Ok(found.map(|object| read(&object, &in_use_name(&self.driver, slot.as_str()))))
     }
 }

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use tracing::warn;
 use volume::{Generation, NodeId, NqnPrefix, Slot};
 
-use crate::ask::ask;
+use crate::ask::find;
 use crate::claims::entry;
 use crate::live::list;
-use crate::{ApiError, Claims, Live};
+use crate::{ApiError, Cause, Claims, Live};
 
 /// The key of the publish context that carries the volume's NQN; the attacher copies the context into
 /// `status.attachmentMetadata`.
@@ -112,12 +112,13 @@ impl Live {
     ) -> Result<Option<Want>, ApiError> {
         let name = attachment_name(slot.as_str(), &self.driver, node);
         let api = Api::<VolumeAttachment>::all(self.client.clone());
-        let object = ask(|| format!("reading VolumeAttachment {name}"), deadline, api.get_opt(&name)).await?;
-        let listed = object.and_then(|object| read(object, &self.driver));
-        Ok(listed.map(|Listed { nqn, want, .. }| Want {
-            generation: generation(&self.prefix, slot, nqn.as_deref()),
-            ..want
-        }))
+        let request = || format!("reading VolumeAttachment {name}");
+        let Some(object) = find(request, deadline, &name, api.get(&name)).await? else { return Ok(None) };
+        // It is there, so it is not gone, whatever it says.
+        let Some(Listed { nqn, want, .. }) = read(object, &self.driver) else {
+            return Err(ApiError::new(request(), Cause::Unreadable("it names no node".to_owned())));
+        };
+        Ok(Some(Want { generation: generation(&self.prefix, slot, nqn.as_deref()), ..want }))
     }
 
     async fn listed(&self, deadline: Instant) -> Result<Vec<Listed>, ApiError> {
@@ -144,7 +145,8 @@ impl Live {
 
     async fn handle(&self, name: &str, deadline: Instant) -> Result<Option<Arc<str>>, ApiError> {
         let api = Api::<PersistentVolume>::all(self.client.clone());
-        let object = ask(|| format!("reading PersistentVolume {name}"), deadline, api.get_opt(name)).await?;
+        let request = || format!("reading PersistentVolume {name}");
+        let object = find(request, deadline, name, api.get(name)).await?;
         Ok(object.and_then(|object| entry(&object, &self.driver)).map(|entry| entry.handle))
     }
 }
