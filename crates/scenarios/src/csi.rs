@@ -279,6 +279,7 @@ fn wait<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T,
     RUNTIME.block_on(call).map(Response::into_inner)
 }
 
-fn node_id(name: &str) -> String {
+/// The id that the driver gives a node.
+pub(crate) fn node_id(name: &str) -> String {
     format!("rds:{name}")
 }

@@ -1,7 +1,7 @@
 //! The whole system from outside: an RDS guest, node guests and a controller, driven over CSI as
 //! Kubernetes would.
 //!
-//! [`System`] boots them; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
+//! [`System`] boots them; [`Cluster`] has a real Kubernetes API and its sidecars call the controllers; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
 //! The demo, the benchmark, csi-sanity's run and the tests in guests are made of these.
 #![expect(
     clippy::disallowed_methods,
@@ -9,8 +9,12 @@
 )]
 
 mod binaries;
+mod cluster;
 mod controller;
 mod csi;
+mod device;
+mod folder;
+pub mod http;
 mod node;
 mod rds;
 mod shape;
@@ -18,8 +22,10 @@ mod steps;
 mod system;
 
 pub use binaries::binary;
+pub use cluster::{Cluster, ClusterOptions, ControllerPod, DRIVER, NAMESPACE, STORAGE_CLASS};
 pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};
+pub use device::{Device, Target};
 pub use node::Node;
 pub use rds::Rds;
 pub use shape::Shape;

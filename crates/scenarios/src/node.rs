@@ -81,6 +81,7 @@ impl Node {
             ("user-file", "/etc/rds-csi/user".into()),
             ("password-file", "/etc/rds-csi/password".into()),
             ("nvme-address", rds.data_address()),
+            ("metrics-address", "off".into()),
         ]);
         let controller = self.guest.spawn(&format!("exec rds-csi {} 2>&1", flags.join(" ")))?;
         controller.wait_for_stdout("serving", START)?;

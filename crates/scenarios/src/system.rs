@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use microvm::{Kernel, Lab};
 use tempfile::TempDir;
 
-use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape};
+use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape, Target};
 
 /// What may differ from one system to the next.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,8 @@ impl System {
         let folder = tempfile::tempdir()?;
         let certificate = folder.path().join("device.pem");
         std::fs::write(&certificate, rds.certificate()?)?;
-        let controller =
-            Controller::start(&rds.management(), &certificate, &rds.data_address(), &options.controller)?;
+        let target = Target { management: rds.management(), certificate, data_address: rds.data_address() };
+        let controller = Controller::start(&target, &options.controller)?;
         Ok(Self { controller, nodes, rds, _folder: folder })
     }
 

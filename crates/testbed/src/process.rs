@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// How often a condition that no event tells of is looked at: the time of a cheap system call, many times over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What is shown of a log where something failed.
+/// How many lines of a log are shown where something failed, where the launch does not say.
 const TAIL_LINES: usize = 40;
 
 /// What to start.
@@ -26,6 +26,7 @@ pub struct Launch {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    tail: usize,
 }
 
 impl Launch {
@@ -37,6 +38,7 @@ impl Launch {
             program: program.to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            tail: TAIL_LINES,
         }
     }
 
@@ -58,6 +60,13 @@ impl Launch {
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Shows so many lines of its log where something failed.
+    #[must_use]
+    pub fn tail(mut self, lines: usize) -> Self {
+        self.tail = lines;
         self
     }
 
@@ -222,7 +231,7 @@ impl Process {
     fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+        lines[lines.len().saturating_sub(self.launch.tail)..].join("\n")
     }
 
     /// A test that panicked while it held the lock must still be able to end its processes.

@@ -8,6 +8,9 @@ use super::Options;
 use crate::certificates::Authority;
 use crate::{Launch, Process, Result, Tools};
 
+/// They say much, and a test that failed did so for another's reason.
+const TAIL_LINES: usize = 6;
+
 /// What every program of one control plane is started from.
 pub(super) struct Plan<'a> {
     pub(super) tools: &'a Tools,
@@ -86,7 +89,7 @@ impl Plan<'_> {
     }
 
     fn launch(&self, name: &str) -> Result<Launch> {
-        Ok(Launch::new(name, &self.tools.program(name)?))
+        Ok(Launch::new(name, &self.tools.program(name)?).tail(TAIL_LINES))
     }
 }
 

@@ -1,0 +1,131 @@
+//! A cluster without machines: a real control plane, a simulated device, and controllers with the real sidecars.
+
+mod pod;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use testbed::{ControlPlane, Kubectl, Tools, objects, wait_until};
+
+use crate::Device;
+use crate::csi::node_id;
+use crate::folder::Folder;
+pub use pod::ControllerPod;
+
+/// The driver's name, as it is without a flag.
+pub const DRIVER: &str = "rds.csi.srvlab.io";
+/// Where the driver's own objects are.
+pub const NAMESPACE: &str = "rds-csi";
+/// The StorageClass of the driver.
+pub const STORAGE_CLASS: &str = "rds";
+/// The service account of the controller and its sidecars.
+const ACCOUNT: &str = "rds-csi-controller";
+
+/// A leader is ready within seconds of its start; a busy machine gets many times that.
+const READY: Duration = Duration::from_secs(60);
+
+/// What may differ from one cluster to the next.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Controllers, each with its sidecars.
+    pub replicas: usize,
+    /// Further arguments of `rds-csi controller`.
+    pub controller: Vec<String>,
+    /// Further arguments of `rds-sim`.
+    pub simulator: Vec<String>,
+    /// Manifests with the rights of the service account `rds-csi-controller`; it may do everything where there are
+    /// none.
+    pub roles: Vec<PathBuf>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self { replicas: 1, controller: Vec::new(), simulator: Vec::new(), roles: Vec::new() }
+    }
+}
+
+/// A running cluster, all of it in one folder. Dropping it ends everything.
+#[derive(Debug)]
+pub struct Cluster {
+    // In the order of their ends: the control plane owns the folder.
+    /// The controllers with their sidecars.
+    pub pods: Vec<ControllerPod>,
+    /// The device.
+    pub device: Device,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+}
+
+impl Cluster {
+    /// Starts one, with the driver's CSIDriver and StorageClass, and waits until a controller leads and is ready.
+    ///
+    /// # Errors
+    /// Where a part does not come up.
+    pub fn start(options: &ClusterOptions) -> Result<Self> {
+        let control_plane = ControlPlane::start(&Tools::from_environment()?)?;
+        let folder = Folder::make(control_plane.folder().join("device"))?;
+        let device = Device::start_in(folder, &options.simulator)?;
+        install(&control_plane, options)?;
+        let pod = |number| ControllerPod::start(number, &control_plane, &device, &options.controller);
+        let pods = (0..options.replicas).map(pod).collect::<Result<Vec<_>>>()?;
+        let cluster = Self { pods, device, control_plane };
+        cluster.wait_for_leader()?;
+        Ok(cluster)
+    }
+
+    /// kubectl as somebody who may do everything.
+    #[must_use]
+    pub fn admin(&self) -> &Kubectl {
+        self.control_plane.admin()
+    }
+
+    /// The controller that is ready; `None` while no one leads.
+    #[must_use]
+    pub fn leader(&self) -> Option<&ControllerPod> {
+        self.pods.iter().find(|pod| pod.controller.is_ready())
+    }
+
+    /// Waits until a controller is ready.
+    ///
+    /// # Errors
+    /// Where none is in time.
+    pub fn wait_for_leader(&self) -> Result<&ControllerPod> {
+        Ok(wait_until("a controller is ready", READY, || Ok(self.leader()))?)
+    }
+
+    /// Makes a claim and waits until it is bound; answers its PersistentVolume.
+    ///
+    /// # Errors
+    /// Where it stays unbound, with the events.
+    pub fn provision(&self, claim: &str, size: &str, usage: objects::Usage) -> Result<Value> {
+        self.admin().create(&objects::claim(claim, STORAGE_CLASS, size, usage))?;
+        let name = self.control_plane.wait_until_bound(claim, READY)?;
+        self.admin().get(&["persistentvolume", &name])?.context("a bound claim without its volume")
+    }
+
+    /// Adds a Node that is Ready and has the driver.
+    ///
+    /// # Errors
+    /// Where the API server refuses it.
+    pub fn add_node(&self, name: &str) -> Result<Value> {
+        Ok(self.control_plane.add_node(name, DRIVER, &node_id(name))?)
+    }
+}
+
+/// What an installation brings: namespace, account and its rights, CSIDriver, StorageClass.
+fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()> {
+    control_plane.add_namespace(NAMESPACE)?;
+    control_plane.kubectl(&["create", "serviceaccount", "-n", NAMESPACE, ACCOUNT])?;
+    for file in &options.roles {
+        let file = file.to_str().context("a path that is text")?;
+        control_plane.kubectl(&["apply", "-f", file])?;
+    }
+    let mut all = vec![objects::csi_driver(DRIVER), objects::storage_class(STORAGE_CLASS, DRIVER, &[])];
+    if options.roles.is_empty() {
+        all.push(objects::cluster_role_binding("everything", "cluster-admin", NAMESPACE, ACCOUNT));
+    }
+    control_plane.admin().create(&objects::list(all))?;
+    Ok(())
+}

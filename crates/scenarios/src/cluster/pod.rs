@@ -1,0 +1,106 @@
+//! A pod of the driver's Deployment: one controller and its sidecars, as processes of this machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testbed::{ControlPlane, Proxy, SidecarOptions, Sidecars, free_ports, objects};
+
+use super::{ACCOUNT, NAMESPACE};
+use crate::folder::Folder;
+use crate::{Controller, Device, http};
+
+/// A controller with its sidecars. The controller reaches the API server through a proxy of its own, so that it
+/// alone can be cut off; the sidecars reach it directly and go on calling.
+#[derive(Debug)]
+pub struct ControllerPod {
+    /// external-provisioner and external-attacher.
+    pub sidecars: Sidecars,
+    /// The driver.
+    pub controller: Controller,
+    /// Between the driver and the API server.
+    pub api: Proxy,
+    /// The Pod object; nothing schedules it.
+    pub object: Value,
+    metrics: SocketAddr,
+}
+
+impl ControllerPod {
+    /// Starts one and waits until its controller answers, ready or not.
+    pub(super) fn start(
+        number: usize,
+        control_plane: &ControlPlane,
+        device: &Device,
+        arguments: &[String],
+    ) -> Result<Self> {
+        let name = format!("{ACCOUNT}-{number}");
+        let folder = control_plane.folder().join(&name);
+        let api = Proxy::start(control_plane.address())?;
+        let account = |server| control_plane.kubeconfig_of_service_account(NAMESPACE, ACCOUNT, server);
+        let object = control_plane.admin().create(&object(&name))?;
+        let uid = object["metadata"]["uid"].as_str().context("a Pod without UID")?;
+        let [metrics] = free_ports([127, 0, 0, 1].into())?;
+        let metrics = SocketAddr::from(([127, 0, 0, 1], metrics));
+
+        let environment = [
+            ("RDS_CSI_KUBECONFIG", account(api.address())?.display().to_string()),
+            ("POD_NAME", name.clone()),
+            ("POD_NAMESPACE", NAMESPACE.to_owned()),
+            ("POD_UID", uid.to_owned()),
+        ];
+        let own = Folder::make(folder.clone())?;
+        let at = metrics.to_string();
+        let controller = Controller::start_in(own, device.target(), &at, arguments, &environment)?;
+        let options = SidecarOptions {
+            socket: controller.socket().to_owned(),
+            kubeconfig: account(control_plane.address())?,
+            provisioner: Vec::new(),
+            attacher: Vec::new(),
+        };
+        let sidecars = Sidecars::start(control_plane.tools(), &folder, &options)?;
+        Ok(Self { sidecars, controller, api, object, metrics })
+    }
+
+    /// SIGKILLs the controller and its sidecars.
+    pub fn kill(&self) {
+        self.controller.process.kill();
+        self.sidecars.kill();
+    }
+
+    /// SIGKILLs what still runs and starts all of it again, as a kubelet restarts containers of the same pod.
+    ///
+    /// # Errors
+    /// Where a process does not come up.
+    pub fn restart(&self) -> Result<()> {
+        self.controller.crash_and_restart()?;
+        Ok(self.sidecars.restart()?)
+    }
+
+    /// What the controller's metrics are now.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn scrape(&self) -> Result<String> {
+        http::request(self.metrics, "GET", "/metrics", "")
+    }
+
+    /// Waits until the controller's log has these words.
+    ///
+    /// # Errors
+    /// Where it has not in time.
+    pub fn wait_for_log(&self, words: &str, within: Duration) -> Result<()> {
+        Ok(self.controller.process.wait_for_log(words, within)?)
+    }
+}
+
+/// The Pod object: events name it, and its UID is part of an identity. No scheduler knows it, so nobody takes it
+/// for one that runs on a node that is not there.
+fn object(name: &str) -> Value {
+    let mut pod = objects::pod(name, None, &[]);
+    pod["metadata"]["namespace"] = NAMESPACE.into();
+    pod["metadata"]["labels"] = json!({ "app": ACCOUNT });
+    pod["spec"]["serviceAccountName"] = ACCOUNT.into();
+    pod["spec"]["schedulerName"] = "nobody".into();
+    pod
+}
