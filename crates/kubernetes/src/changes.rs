@@ -157,3 +157,85 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use futures::FutureExt as _;
+    use serde_json::{Value, json};
+
+    const DRIVER: &str = "rds.csi.srvlab.io";
+
+    fn quiet() -> Changes {
+        Changes { wake: Arc::default(), delivered: watch::Sender::default() }
+    }
+
+    fn woken(changes: &Changes) -> bool {
+        changes.changed().now_or_never().is_some()
+    }
+
+    fn node(uid: &str, ready: &str, taints: Value) -> Node {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        let metadata = json!({"name": "a", "uid": uid});
+        let object =
+            json!({"metadata": metadata, "spec": {"taints": taints}, "status": {"conditions": conditions}});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn attachment(attacher: &str, attached: bool) -> VolumeAttachment {
+        let spec = json!({"attacher": attacher, "nodeName": "a", "source": {}});
+        serde_json::from_value(json!({"metadata": {}, "spec": spec, "status": {"attached": attached}}))
+            .unwrap()
+    }
+
+    #[test]
+    fn edges_of_nodes_wake_and_heartbeats_do_not() {
+        let (changes, mut nodes) = (quiet(), HashMap::new());
+        let taint = json!([{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]);
+        let other = json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]);
+        for (seen, wakes) in [
+            (node("u", "True", json!(null)), false),
+            (node("u", "True", json!(null)), false),
+            (node("u", "Unknown", other.clone()), true),
+            (node("u", "False", other), false),
+            (node("u", "False", taint), true),
+            (node("v", "True", json!(null)), true),
+            (serde_json::from_value(json!({})).unwrap(), false),
+        ] {
+            let said = format!("{seen:?}");
+            changes.node(&mut nodes, Event::Apply(seen));
+            assert_eq!(woken(&changes), wakes, "{said}");
+        }
+        changes.node(&mut nodes, Event::Delete(node("v", "True", json!(null))));
+        assert!(woken(&changes) && nodes.is_empty());
+    }
+
+    #[test]
+    fn an_attachment_torn_off_wakes_and_a_detached_one_that_goes_does_not() {
+        let changes = quiet();
+        for (event, wakes) in [
+            (Event::Apply(attachment(DRIVER, true)), false),
+            (Event::Delete(attachment(DRIVER, false)), false),
+            (Event::Delete(attachment("other", true)), false),
+            (Event::Delete(serde_json::from_value(json!({})).unwrap()), false),
+            (Event::Delete(attachment(DRIVER, true)), true),
+        ] {
+            let said = format!("{event:?}");
+            changes.attachment(DRIVER, event);
+            assert_eq!(woken(&changes), wakes, "{said}");
+        }
+    }
+
+    #[test]
+    fn both_lists_make_it_synced_and_every_list_wakes() {
+        let (changes, mut nodes) = (quiet(), HashMap::new());
+        assert!(!changes.is_synced() && !woken(&changes));
+        changes.node(&mut nodes, Event::InitDone);
+        assert!(!changes.is_synced() && woken(&changes));
+        changes.attachment(DRIVER, Event::InitDone);
+        assert!(changes.is_synced() && woken(&changes));
+        changes.node(&mut nodes, Event::InitDone);
+        assert!(woken(&changes), "what happened while nobody watched is not known");
+    }
+}

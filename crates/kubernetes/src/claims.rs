@@ -181,3 +181,93 @@ fn claim(reference: &ObjectReference) -> Option<Claim> {
         uid: reference.uid.clone().unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    const DRIVER: &str = "rds.csi.srvlab.io";
+
+    fn object(name: &str, handle: &str, reference: Value) -> PersistentVolume {
+        let csi = json!({"driver": DRIVER, "volumeHandle": handle});
+        serde_json::from_value(
+            json!({"metadata": {"name": name}, "spec": {"csi": csi, "claimRef": reference}}),
+        )
+        .unwrap()
+    }
+
+    fn bound(claim: &str) -> Value {
+        json!({"namespace": "apps", "name": claim, "uid": format!("uid-{claim}")})
+    }
+
+    fn slot() -> Slot {
+        Slot::parse("pvc-1").unwrap()
+    }
+
+    fn apply(claims: &Claims, events: impl IntoIterator<Item = Event<PersistentVolume>>) {
+        let mut fresh = Index::default();
+        events.into_iter().for_each(|event| claims.apply(event, DRIVER, &mut fresh));
+    }
+
+    #[test]
+    fn the_claim_follows_the_persistent_volume_and_not_its_name() {
+        let claims = Claims::empty();
+        apply(&claims, [Event::Apply(object("anything", "pvc-1", json!(null)))]);
+        assert_eq!(claims.claim(&slot()), None);
+        assert_eq!(claims.persistent_volumes(&slot()), ["anything"]);
+        apply(&claims, [Event::Apply(object("anything", "pvc-1", bound("data")))]);
+        let claim = claims.claim(&slot()).unwrap();
+        assert_eq!((&*claim.namespace, &*claim.name, &*claim.uid), ("apps", "data", "uid-data"));
+        assert_eq!(claims.handle("anything").as_deref(), Some("pvc-1"));
+        apply(&claims, [Event::Delete(object("anything", "pvc-1", json!(null)))]);
+        assert!(claims.persistent_volumes(&slot()).is_empty() && claims.handle("anything").is_none());
+    }
+
+    #[test]
+    fn of_two_that_name_one_volume_the_bound_one_answers_and_the_other_is_left_after_it() {
+        let claims = Claims::empty();
+        let events = [object("a", "pvc-1", json!(null)), object("b", "pvc-1", bound("data"))];
+        apply(&claims, events.map(Event::Apply));
+        assert_eq!(claims.claim(&slot()).unwrap().name, "data");
+        apply(&claims, [Event::Delete(object("b", "pvc-1", bound("data")))]);
+        assert_eq!(claims.persistent_volumes(&slot()), ["a"]);
+    }
+
+    #[test]
+    fn a_new_list_replaces_the_index_only_when_it_is_whole() {
+        let claims = Claims::empty();
+        let old = object("old", "pvc-1", bound("data"));
+        apply(&claims, [Event::Init, Event::InitApply(old), Event::InitDone]);
+        assert!(claims.is_synced());
+        let mut fresh = Index::default();
+        claims.apply(Event::Init, DRIVER, &mut fresh);
+        claims.apply(Event::InitApply(object("new", "pvc-1", bound("data"))), DRIVER, &mut fresh);
+        assert_eq!(claims.persistent_volumes(&slot()), ["old"]);
+        claims.apply(Event::InitDone, DRIVER, &mut fresh);
+        assert_eq!(claims.persistent_volumes(&slot()), ["new"]);
+    }
+
+    #[test]
+    fn objects_with_missing_fields_are_passed_over() {
+        let claims = Claims::empty();
+        for object in [
+            json!({}),
+            json!({"metadata": {"name": "x"}, "spec": null}),
+            json!({"metadata": {"name": "x"}, "spec": {"csi": {}}}),
+            json!({"metadata": {"name": "x"}, "spec": {"csi": {"driver": DRIVER}}}),
+            json!({"metadata": {"name": "x"}, "spec": {"csi": {"driver": "other", "volumeHandle": "pvc-1"}}}),
+            json!({"spec": {"csi": {"driver": DRIVER, "volumeHandle": "pvc-1"}}}),
+        ] {
+            apply(&claims, [Event::Apply(serde_json::from_value(object).unwrap())]);
+        }
+        assert!(claims.persistent_volumes(&slot()).is_empty());
+        for half in [json!({}), json!({"name": "data"}), json!({"namespace": "apps", "name": ""})] {
+            apply(&claims, [Event::Apply(object("half", "pvc-1", half))]);
+            assert_eq!(claims.claim(&slot()), None);
+        }
+        apply(&claims, [Event::Apply(object("half", "pvc-1", json!({"namespace": "apps", "name": "data"})))]);
+        assert_eq!(claims.claim(&slot()).unwrap().uid, "");
+    }
+}

@@ -11,7 +11,7 @@
 //!
 //! **Two never lead at once.** A leader counts its time from *before* it sent the last write that succeeded; a
 //! contender counts from *after* it read the version that this write made, waits at least as long, and writes only
-//! over exactly that version. Wall clocks, `renewTime` and who the holder claims to be play no part, so a Lease that
+//! over exactly that version. Where there is no Lease it first makes one that nobody holds. Wall clocks, `renewTime` and who the holder claims to be play no part, so a Lease that
 //! was deleted, edited or restored from a backup is waited for once, like any other, and stops nobody for ever.
 
 mod candidate;

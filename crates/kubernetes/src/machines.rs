@@ -113,3 +113,96 @@ fn owner(reference: OwnerReference) -> Option<PodOwner> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(name: &str, owners: Value, phase: &str, claim: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "uid": format!("uid-{name}"), "ownerReferences": owners},
+            "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]},
+            "status": {"phase": phase},
+        })
+    }
+
+    fn owned(api_version: &str, kind: &str, uid: &str) -> Value {
+        json!([{"apiVersion": api_version, "kind": kind, "name": "x", "uid": uid, "controller": true}])
+    }
+
+    fn launcher(name: &str, machine: &str, phase: &str) -> Value {
+        pod(name, owned("kubevirt.io/v1", "VirtualMachineInstance", machine), phase, "data")
+    }
+
+    fn asked(pods: &[Value]) -> Machines {
+        let pods = pods.iter().map(|pod| read(serde_json::from_value(pod.clone()).unwrap(), "data"));
+        machines_of(&pods.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn launchers_of_one_machine_are_the_same_and_of_two_are_not() {
+        let (a, b) = (launcher("a", "vm-1", "Running"), launcher("b", "vm-1", "Pending"));
+        assert_eq!(asked(&[a.clone(), b.clone()]), Machines::Same);
+        assert_eq!(asked(&[a, b, launcher("c", "vm-2", "Running")]), Machines::Different);
+    }
+
+    #[test]
+    fn a_hot_plug_pod_is_its_launchers() {
+        let mut quiet = launcher("a", "vm-1", "Running");
+        quiet["spec"]["volumes"] = json!([]);
+        let plug = pod("hp-1", owned("v1", "Pod", "uid-a"), "Running", "data");
+        let other = launcher("b", "vm-1", "Running");
+        assert_eq!(asked(&[quiet.clone(), plug.clone(), other]), Machines::Same);
+        assert_eq!(asked(std::slice::from_ref(&plug)), Machines::NoMachine);
+        let strange = launcher("c", "vm-2", "Running");
+        assert_eq!(asked(&[quiet, plug, strange]), Machines::Different);
+    }
+
+    #[test]
+    fn pods_of_no_machine_are_plain_and_beside_a_machine_they_are_different() {
+        let plain = pod("p", json!(null), "Running", "data");
+        assert_eq!(asked(&[]), Machines::NoMachine);
+        assert_eq!(asked(&[plain.clone(), plain.clone()]), Machines::NoMachine);
+        assert_eq!(asked(&[plain, launcher("a", "vm-1", "Running")]), Machines::Different);
+    }
+
+    #[test]
+    fn who_only_pretends_to_be_a_machine_is_none() {
+        let mut beside = owned("kubevirt.io/v1", "VirtualMachineInstance", "vm-1");
+        beside[0]["controller"] = json!(false);
+        for owners in [
+            beside,
+            owned("example.org/v1", "VirtualMachineInstance", "vm-1"),
+            owned("kubevirt.io/v1", "VirtualMachineInstance", ""),
+            owned("apps/v1", "ReplicaSet", "vm-1"),
+            owned("v1", "Pod", "uid-p"),
+            json!([{}]),
+        ] {
+            let pods = [pod("p", owners.clone(), "Running", "data"), launcher("a", "vm-1", "Running")];
+            assert_eq!(asked(&pods), Machines::Different, "{owners}");
+        }
+    }
+
+    #[test]
+    fn finished_pods_and_other_claims_do_not_count() {
+        let pods = [
+            launcher("a", "vm-1", "Running"),
+            launcher("b", "vm-2", "Succeeded"),
+            launcher("c", "vm-3", "Failed"),
+            pod("d", json!(null), "Running", "other"),
+            json!({}),
+            json!({"metadata": {}, "spec": {"containers": [], "volumes": [{"name": ""}]}}),
+        ];
+        assert_eq!(asked(&pods), Machines::Same);
+    }
+
+    #[test]
+    fn an_ephemeral_volume_uses_the_claim_that_kubernetes_names_after_it() {
+        let mut plain = pod("da", json!(null), "Running", "other");
+        plain["spec"]["volumes"] = json!([{"name": "ta", "ephemeral": {}}]);
+        let read = |claim| read(serde_json::from_value(plain.clone()).unwrap(), claim).uses;
+        assert_eq!((read("da-ta"), read("data"), read("da-t")), (true, false, false));
+    }
+}

@@ -107,3 +107,69 @@ impl Series {
         self.posted.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(message: &str) -> Event {
+        let involved = Involved::Node { name: "n".to_owned(), uid: String::new() };
+        Event { reason: Reason::MountFailure, involved, message: message.to_owned() }
+    }
+
+    /// Posts an event; says the message of a new one, or how often it was seen.
+    fn post(series: &mut Series, message: &str, now: Instant) -> Result<String, i32> {
+        match series.plan(&event(message), now) {
+            Step::Create { key, message } => {
+                series.posted(key, "object".to_owned(), 1, now);
+                Ok(message)
+            }
+            Step::Repeat { key, name, count } => {
+                series.posted(key, name, count, now);
+                Err(count)
+            }
+        }
+    }
+
+    #[test]
+    fn repeats_count_and_another_message_is_another_event() {
+        let (mut series, now) = (Series::default(), Instant::now());
+        assert_eq!(post(&mut series, "to a", now), Ok("to a".to_owned()));
+        assert_eq!(post(&mut series, "to a", now), Err(2));
+        assert_eq!(post(&mut series, "to b", now), Ok("to b".to_owned()));
+        assert_eq!(post(&mut series, "to a", now), Err(3));
+    }
+
+    #[test]
+    fn a_series_ends_when_it_was_quiet() {
+        let (mut series, now) = (Series::default(), Instant::now());
+        assert_eq!(post(&mut series, "m", now), Ok("m".to_owned()));
+        assert_eq!(post(&mut series, "m", now + QUIET / 2), Err(2));
+        assert_eq!(post(&mut series, "m", now + QUIET), Err(3));
+        assert_eq!(post(&mut series, "m", now + QUIET * 2), Ok("m".to_owned()));
+    }
+
+    #[test]
+    fn a_text_that_always_changes_becomes_one_series() {
+        let (mut series, now) = (Series::default(), Instant::now());
+        for number in 0..VARIANTS {
+            assert!(post(&mut series, &number.to_string(), now).is_ok());
+        }
+        assert_eq!(post(&mut series, "x", now), Ok(format!("{COMBINED}x")));
+        assert_eq!(post(&mut series, "y", now), Err(2));
+        assert_eq!(post(&mut series, "0", now), Err(2));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_is_forgotten_first() {
+        let (mut series, start) = (Series::default(), Instant::now());
+        for number in 0..=REMEMBERED {
+            let now = start + Duration::from_millis(u64::try_from(number).unwrap_or(0));
+            let key = Key { message: Some(number.to_string()), ..series.key(&event("")) };
+            series.posted(key, String::new(), 1, now);
+        }
+        assert_eq!(series.posted.len(), REMEMBERED);
+        let first = Key { message: Some("0".to_owned()), ..series.key(&event("")) };
+        assert!(!series.posted.contains_key(&first));
+    }
+}

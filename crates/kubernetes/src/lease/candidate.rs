@@ -11,12 +11,13 @@ const LONGEST_DURATION: Duration = Duration::from_secs(60);
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// There is no Lease: make one with this many transitions.
-    Create(u32),
-    /// Write over the Lease that was read, with this many transitions.
+    /// There is no Lease: make one that nobody holds, with this many transitions. Only a version can be watched for
+    /// whether it changes; that there is none, and again none, does not mean that there was none in between.
+    Announce(u32),
+    /// Hold the Lease that was read, with this many transitions.
     Take(u32),
-    /// Write over the Lease that was read: it is ours.
-    Renew(u32),
+    /// Hold on to the Lease, with this many transitions: write over what was read, or make it again.
+    Keep(u32),
     /// Look again after this long.
     Wait(Duration),
     /// Leadership is over; the process ends.
@@ -156,26 +157,26 @@ impl Candidate {
     fn keep(&mut self, lease: Option<&Observed>, transitions: u32) -> Decision {
         // An older copy may have been put back: the count must not follow it down.
         let transitions = transitions.max(self.highest.unwrap_or(0));
-        match lease {
-            Some(lease) if lease.holder == self.identity => Decision::Renew(transitions),
-            // Nobody can have taken it within the time that is still ours.
-            None => Decision::Create(transitions),
-            Some(_) => {
-                self.tenure = Tenure::Over;
-                Decision::Lost
-            }
+        let foreign = lease.is_some_and(|lease| !lease.holder.is_empty() && lease.holder != self.identity);
+        if foreign {
+            self.tenure = Tenure::Over;
+            return Decision::Lost;
         }
+        // Where it was deleted or emptied: nobody can have taken it within the time that is still ours.
+        Decision::Keep(transitions)
     }
 
     fn contend(&self, lease: Option<&Observed>, now: BootTime) -> Decision {
+        if lease.is_none() {
+            return Decision::Announce(self.highest.unwrap_or(0));
+        }
         let unchanged = self.sight.as_ref().filter(|sight| sight.lease.as_ref() == lease);
         let since = unchanged.map_or(now, |sight| sight.since);
         let left = since.after(self.longest).left(now);
         if !left.is_zero() && !self.was_released(lease, now) {
             return Decision::Wait(left.min(self.terms.poll));
         }
-        let next = self.highest.map_or(0, |highest| highest.saturating_add(1));
-        if lease.is_some() { Decision::Take(next) } else { Decision::Create(next) }
+        Decision::Take(self.highest.unwrap_or(0).saturating_add(1))
     }
 
     /// The holder that was seen a moment ago has signed its release: an identity signs once, as its last act. What

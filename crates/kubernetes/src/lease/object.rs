@@ -53,6 +53,12 @@ pub(super) fn fresh(name: &LeaseName) -> Lease {
     Lease { metadata, spec: None }
 }
 
+/// The Lease with no holder: from now on its version can be watched.
+pub(super) fn announced(lease: Lease, transitions: u32) -> Lease {
+    let spec = LeaseSpec { lease_transitions: Some(number(transitions)), ..LeaseSpec::default() };
+    Lease { spec: Some(spec), ..lease }
+}
+
 /// The Lease held: the times in it are for people.
 pub(super) fn held(lease: Lease, identity: &str, transitions: u32, duration: Duration) -> Lease {
     let before = lease.spec.unwrap_or_default();
@@ -63,7 +69,7 @@ pub(super) fn held(lease: Lease, identity: &str, transitions: u32, duration: Dur
         acquire_time: acquired.or_else(|| Some(now.clone())),
         holder_identity: Some(identity.to_owned()),
         lease_duration_seconds: Some(seconds(duration)),
-        lease_transitions: Some(i32::try_from(transitions).unwrap_or(i32::MAX)),
+        lease_transitions: Some(number(transitions)),
         renew_time: Some(now),
         ..LeaseSpec::default()
     };
@@ -85,6 +91,10 @@ pub(super) fn released(lease: Lease, identity: &str) -> Lease {
     let annotations = metadata.annotations.get_or_insert_with(BTreeMap::new);
     annotations.insert(RELEASED_BY.to_owned(), identity.to_owned());
     Lease { metadata, spec: Some(spec) }
+}
+
+fn number(transitions: u32) -> i32 {
+    i32::try_from(transitions).unwrap_or(i32::MAX)
 }
 
 /// Kubernetes wants whole seconds above zero; rounded up, since others wait for it.

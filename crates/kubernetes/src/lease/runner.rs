@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::object::{fresh, held, released};
+use super::object::{announced, fresh, held, released};
 use super::{Candidate, Decision, LeaseName, Observed, Terms};
 use crate::ask::ask;
 use crate::edge::Edge;
@@ -186,41 +186,43 @@ impl Shared {
             let observed = lease.as_ref().map(Observed::of);
             self.candidate().observe(observed, (self.clock)())
         };
-        let transitions = match decision {
-            Decision::Wait(pause) => return Ok(pause),
-            Decision::Lost => return Ok(Duration::ZERO),
-            Decision::Create(transitions) | Decision::Take(transitions) | Decision::Renew(transitions) => {
-                transitions
+        let lease = lease.unwrap_or_else(|| fresh(&self.name));
+        match decision {
+            Decision::Wait(pause) => Ok(pause),
+            Decision::Lost => Ok(Duration::ZERO),
+            Decision::Announce(transitions) => {
+                self.send(&announced(lease, transitions)).await?;
+                Ok(self.terms.poll)
             }
-        };
-        self.write(lease, transitions).await?;
-        Ok(self.terms.renew)
-    }
-
-    /// Writes over exactly the version that was read (`None`: where there is none).
-    async fn write(&self, lease: Option<Lease>, transitions: u32) -> Result<(), ApiError> {
-        let identity = self.candidate().identity().to_owned();
-        let name = &self.name.name;
-        let parameters = PostParams::default();
-        let started = (self.clock)();
-        let deadline = Instant::now() + self.until_expiry(self.terms.request);
-        match lease {
-            Some(lease) => {
-                let lease = held(lease, &identity, transitions, self.terms.duration);
-                let answer = self.api.replace(name, &parameters, &lease);
-                ask(|| format!("writing Lease {name}"), deadline, answer).await?;
-            }
-            None => {
-                let lease = held(fresh(&self.name), &identity, transitions, self.terms.duration);
-                let answer = self.api.create(&parameters, &lease);
-                ask(|| format!("creating Lease {name}"), deadline, answer).await?;
+            Decision::Take(transitions) | Decision::Keep(transitions) => {
+                self.hold(lease, transitions).await?;
+                Ok(self.terms.renew)
             }
         }
+    }
+
+    async fn hold(&self, lease: Lease, transitions: u32) -> Result<(), ApiError> {
+        let identity = self.candidate().identity().to_owned();
+        let started = (self.clock)();
+        self.send(&held(lease, &identity, transitions, self.terms.duration)).await?;
         self.candidate().wrote(transitions, started, (self.clock)());
         if !self.elected.send_replace(true) {
             info!(%identity, transitions, "this process leads");
         }
         Ok(())
+    }
+
+    /// Writes over exactly the version that was read, or where there was none.
+    async fn send(&self, lease: &Lease) -> Result<(), ApiError> {
+        let (name, parameters) = (&self.name.name, PostParams::default());
+        let deadline = Instant::now() + self.until_expiry(self.terms.request);
+        if lease.metadata.resource_version.is_some() {
+            let answer = self.api.replace(name, &parameters, lease);
+            ask(|| format!("writing Lease {name}"), deadline, answer).await.map(drop)
+        } else {
+            let answer = self.api.create(&parameters, lease);
+            ask(|| format!("creating Lease {name}"), deadline, answer).await.map(drop)
+        }
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), ApiError> {
