@@ -109,7 +109,7 @@ impl Program {
         if path.is_file() {
             return Ok(());
         }
-        println!("building {} ({} the first time, on two cores)", self.name, self.takes);
+        eprintln!("building {} ({} the first time, on two cores)", self.name, self.takes);
         let start = Instant::now();
         // Under another name until it is whole: a build may be interrupted.
         let partial = path.with_extension("partial");
@@ -117,7 +117,7 @@ impl Program {
         build.current_dir(source).env("CGO_ENABLED", "0").args(["build", "-ldflags", linker, "-o"]);
         run(build.arg(&partial).arg(self.package))?;
         std::fs::rename(&partial, &path).with_context(|| format!("keep {}", path.display()))?;
-        println!("built {} in {} s", self.name, start.elapsed().as_secs());
+        eprintln!("built {} in {} s", self.name, start.elapsed().as_secs());
         Ok(())
     }
 }

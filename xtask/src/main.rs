@@ -35,6 +35,8 @@ enum Command {
         /// The suite; all without it.
         suite: Option<suites::Suite>,
     },
+    /// Builds the programs of Kubernetes, and prints how tests are told where they are: `eval "$(cargo xtask tools)"`.
+    Tools,
     /// The edges between crates and the rules of the house.
     Tidy,
     /// Speed as ratios in one run, printed and written to target/bench/results.json.
@@ -45,6 +47,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Demo { kernel } => suites::demo(&kernel),
         Command::Test { suite } => suites::test(suite),
+        Command::Tools => suites::tools(),
         Command::Tidy => tidy::run(),
         Command::Bench => suites::bench(),
     }

@@ -70,6 +70,13 @@ pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the programs of Kubernetes and prints the variables for a test by hand.
+pub(crate) fn tools() -> Result<()> {
+    println!("export {}={}", api::TOOLS, api::tools()?.display());
+    println!("export {BINARIES}={}", binaries::target()?.join("debug").display());
+    Ok(())
+}
+
 /// Shows one volume's life in guests.
 pub(crate) fn demo(kernel: &str) -> Result<()> {
     machine::install(GUESTS)?;

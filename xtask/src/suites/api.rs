@@ -12,7 +12,7 @@ use crate::process::cargo;
 use crate::tally::Tally;
 
 /// The variable that tells the crate `testbed` where the programs of Kubernetes are.
-const TOOLS: &str = "TESTBED_TOOLS";
+pub(super) const TOOLS: &str = "TESTBED_TOOLS";
 
 /// What ends the programs with their test.
 const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "util-linux" }];
@@ -36,7 +36,7 @@ pub(super) fn run() -> Result<Tally> {
 }
 
 /// The folders of the programs of Kubernetes, as a list for a variable.
-fn tools() -> Result<OsString> {
+pub(super) fn tools() -> Result<OsString> {
     let folders = CONTROL_PLANE.iter().map(|module| module.build()).collect::<Result<Vec<_>>>()?;
     std::env::join_paths(folders).context("the cache's path has a colon")
 }
