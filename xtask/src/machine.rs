@@ -1,11 +1,14 @@
 //! What the machine must have: Debian packages by name, and the cache for what is built once.
 
+mod unpack;
+
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::process::{is_installed, run};
+pub(crate) use unpack::unpack;
 
 /// A program that a suite needs, and the Debian package that has it.
 pub(crate) struct Needed {

@@ -1,5 +1,8 @@
 //! `/metrics`, `/livez` and `/readyz`, answered from memory.
 
+mod accept;
+mod text;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,16 +11,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use csi_server::{Readiness, ReadyState};
-use prometheus_client::encoding::text;
+use prometheus_client::encoding;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-/// What prometheus-client's text encoder writes.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use accept::Format;
 
 /// A listener that nothing was answered on yet.
 pub(crate) struct Http {
@@ -63,15 +65,20 @@ impl Http {
     }
 }
 
-async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> impl IntoResponse {
     if let Some(before_scrape) = &shown.before_scrape {
         before_scrape().await;
     }
     let mut body = String::new();
-    match text::encode(&mut body, &shown.registry) {
-        Ok(()) => Ok(([(header::CONTENT_TYPE, OPENMETRICS)], body)),
-        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    if let Err(error) = encoding::text::encode(&mut body, &shown.registry) {
+        return Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string()));
     }
+    let format = Format::asked_for(&headers);
+    let body = match format {
+        Format::OpenMetrics => body,
+        Format::Text => text::from_openmetrics(&body),
+    };
+    Ok(([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")], body))
 }
 
 /// Ready as soon as CSI is served, whatever the device does: otherwise rollouts and disruption

@@ -6,6 +6,7 @@ mod configuration;
 mod device;
 mod health;
 mod kubernetes;
+mod metrics;
 mod operator;
 mod process;
 mod secrets;

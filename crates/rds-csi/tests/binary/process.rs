@@ -168,13 +168,21 @@ impl Running {
 
     /// The status line and the body of a GET.
     pub(crate) async fn get(&self, path: &str) -> (String, String) {
+        let (head, body) = self.get_as(path, "*/*").await;
+        (head.lines().next().unwrap().to_owned(), body)
+    }
+
+    /// The status line with the headers, and the body, of a GET that accepts this.
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.http_address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
+        (head.to_owned(), body.to_owned())
     }
 
     /// Sends SIGTERM, to this process only.
