@@ -23,6 +23,8 @@ const MASTERS: &str = "system:masters";
 pub struct Options {
     /// Where the API server listens, and what kubeconfigs name: loopback, or the address of a private namespace.
     pub listen: IpAddr,
+    /// Further addresses that its certificate is for: where guests find it by way of a forwarder.
+    pub known_as: Vec<IpAddr>,
     /// Further flags of kube-apiserver.
     pub api_server: Vec<String>,
     /// Further flags of kube-controller-manager.
@@ -31,7 +33,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: Ipv4Addr::LOCALHOST.into(), api_server: Vec::new(), controller_manager: Vec::new() }
+        Self {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            known_as: Vec::new(),
+            api_server: Vec::new(),
+            controller_manager: Vec::new(),
+        }
     }
 }
 
@@ -136,7 +143,8 @@ impl ControlPlane {
     }
 
     /// A kubeconfig file of a service account, as its pods would have it; the account is made if it is not there.
-    /// `server` is where the API server is reached: [`ControlPlane::address`], or a [`Proxy`](crate::Proxy)'s.
+    /// `server` is where the API server is reached: [`ControlPlane::address`], a [`Proxy`](crate::Proxy)'s, or one of
+    /// [`Options::known_as`]. The file needs no other, so it can be copied to where it is used.
     ///
     /// # Errors
     /// Where the API server gives no token.

@@ -29,6 +29,7 @@
 mod certificates;
 mod control_plane;
 mod error;
+mod events;
 mod folder;
 mod kubeconfig;
 mod kubectl;
@@ -42,6 +43,7 @@ mod tools;
 
 pub use control_plane::{ControlPlane, Options};
 pub use error::{Error, Result};
+pub use events::Event;
 pub use kubectl::Kubectl;
 pub use ports::free_ports;
 pub use process::{Launch, Process, wait_until};

@@ -39,7 +39,8 @@ impl Plan<'_> {
     /// The API server as clusters have it: RBAC and Node authorization, NodeRestriction, tokens of service accounts.
     /// Without the flags of the aggregation layer, which stays off.
     pub(super) fn api_server(&self, etcd: u16) -> Result<Process> {
-        let serving = self.authority.server("kube-apiserver", &[self.address.ip()])?;
+        let addresses = [&[self.address.ip()], self.options.known_as.as_slice()].concat();
+        let serving = self.authority.server("kube-apiserver", &addresses)?;
         self.launch("kube-apiserver")?
             .argument(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
             .argument(format!("--bind-address={}", self.address.ip()))

@@ -32,6 +32,10 @@ fn a_pod_is_scheduled_on_a_node_that_is_ready_and_leaves_it_when_deleted() {
     api.admin()
         .wait(&["-n", "default", "pod/placed", "--for=jsonpath={.spec.nodeName}=scheduled"], SOON)
         .unwrap();
+    let placed = api.wait_for_event("Scheduled", SOON, |event| event.name == "placed").unwrap();
+    assert_eq!((placed.level.as_str(), placed.kind.as_str()), ("Normal", "Pod"));
+    assert_eq!(placed.component, "default-scheduler");
+    assert!(api.event_lines("Scheduled").unwrap().contains("pod/placed"));
     api.set_pod_phase("placed", "Running").unwrap();
     let pod = api.admin().get(&["pod", "-n", "default", "placed"]).unwrap().unwrap();
     assert_eq!(pod["status"]["phase"], "Running");
@@ -86,6 +90,8 @@ fn users_and_accounts_may_do_what_rbac_gives_them() {
     api.admin().with_kubeconfig(&master).run(&["get", "nodes"]).unwrap();
 
     let account = api.kubeconfig_of_service_account("default", "reader", api.address()).unwrap();
+    // It needs no other file: it is read in guests too.
+    assert!(!std::fs::read_to_string(&account).unwrap().contains(api.folder().to_str().unwrap()));
     let reader = api.admin().with_kubeconfig(&account);
     assert!(reader.run(&["get", "nodes"]).is_err());
     api.admin()
