@@ -51,6 +51,8 @@ mod validate;
 mod watch;
 mod writes;
 
+/// What the port [`Cluster`] speaks in.
+pub use attachment::{Attachments, Machines, PodsUnreadable};
 pub use cluster::{AllAttachments, Alone, Cluster, ClusterNode, Leadership, Unanswered};
 pub use config::{AttachmentPolicy, Config, ConfigError, PoolReserve};
 pub use controller::Controller;

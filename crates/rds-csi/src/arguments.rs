@@ -3,6 +3,7 @@
 
 pub(crate) mod controller;
 pub(crate) mod device;
+pub(crate) mod election;
 pub(crate) mod kubernetes;
 pub(crate) mod node;
 pub(crate) mod operator;

@@ -37,6 +37,11 @@ pub(crate) async fn connect(arguments: KubernetesArguments) -> Result<Option<Clu
 }
 
 impl Cluster {
+    /// The namespace that this process runs in, where that is known.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.own_pod.as_ref().map(|pod| pod.namespace.as_str())
+    }
+
     /// In whose name events are posted; `host` stands in where no pod is known.
     pub(crate) fn reporter(&self, component: &'static str, host: &str) -> Reporter {
         let own_pod = self.own_pod.clone();

@@ -31,17 +31,19 @@ impl ConnectionFollower {
         Self { address: address.to_owned(), state }
     }
 
-    /// Follows `readiness` from now on; ends only with it.
-    pub(crate) async fn follow(self, readiness: Readiness) {
+    /// Follows `readiness` from now on, even before the future is polled; that ends only with it.
+    pub(crate) fn follow(self, readiness: &Readiness) -> impl Future<Output = ()> + use<> {
         let Self { address, state } = self;
         let label = ByAddress { address: address.clone() };
         let mut states = readiness.subscribe();
-        while states.changed().await.is_ok() {
-            let ready = *states.borrow_and_update() == ReadyState::Ready;
-            if ready {
-                tracing::info!(address, "the device answers and fits");
+        async move {
+            while states.changed().await.is_ok() {
+                let ready = *states.borrow_and_update() == ReadyState::Ready;
+                if ready {
+                    tracing::info!(address, "the device answers and fits");
+                }
+                state.get_or_create(&label).set(ready.into());
             }
-            state.get_or_create(&label).set(ready.into());
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use csi_controller::PoolReserve;
+use csi_controller::{PodsUnreadable, PoolReserve};
 use volume::{BasePath, ClusterId, DataAddress, Fencing, NqnPrefix};
 
 use super::device::DeviceArguments;
+use super::election::ElectionArguments;
+use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
 use super::telemetry::TelemetryArguments;
-use super::values::{FENCING_VALUES, bytes, duration, fencing, pool_reserve};
+use super::values::{FENCING_VALUES, bytes, duration, fencing, pods_unreadable, pool_reserve};
 
 /// `rds-csi controller`.
 #[derive(Debug, Args)]
@@ -18,6 +20,12 @@ pub(crate) struct ControllerArguments {
     pub(crate) plugin: PluginArguments,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArguments,
+    #[command(flatten)]
+    pub(crate) kubernetes: KubernetesArguments,
+    #[command(flatten)]
+    pub(crate) election: ElectionArguments,
+    #[command(flatten)]
+    pub(crate) attachments: AttachmentArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
@@ -30,9 +38,10 @@ pub(crate) struct ControllerArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Volumes")]
 pub(crate) struct VolumeArguments {
-    /// This cluster's id, which marks its volumes on the device; never change it
+    /// This cluster's id, which marks its volumes on the device; never change it [default: the UID of the namespace
+    /// kube-system; required without Kubernetes]
     #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_parser = ClusterId::parse, value_name = "ID")]
-    pub(crate) cluster_id: ClusterId,
+    pub(crate) cluster_id: Option<ClusterId>,
 
     /// Directory on the device for images, /pool/dir; repeatable, the first is the default
     #[arg(long = "base-path", env = "RDS_CSI_BASE_PATH", value_parser = BasePath::parse, value_delimiter = ',',
@@ -55,6 +64,27 @@ pub(crate) struct VolumeArguments {
     /// Part of each pool that is never promised to volumes, in percent, 0 to 50
     #[arg(long, env = "RDS_CSI_POOL_RESERVE", value_parser = pool_reserve, default_value = "5", value_name = "PERCENT")]
     pub(crate) pool_reserve: PoolReserve,
+}
+
+/// How attachments are looked after, where there is Kubernetes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Attachments")]
+pub(crate) struct AttachmentArguments {
+    /// How long nobody must have wanted an attachment before it is cleared
+    #[arg(long, env = "RDS_CSI_ATTACHMENT_GRACE_PERIOD", value_parser = duration, default_value = "30s", value_name = "TIME")]
+    pub(crate) attachment_grace_period: Duration,
+
+    /// How often all attachments are looked at, whatever the watches say
+    #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_parser = duration, default_value = "5m", value_name = "TIME")]
+    pub(crate) attachment_reconcile_interval: Duration,
+
+    /// Let two nodes share a ReadWriteMany block volume without a KubeVirt virtual machine
+    #[arg(long, env = "RDS_CSI_RWX_PLAIN_PODS")]
+    pub(crate) rwx_plain_pods: bool,
+
+    /// What becomes of a second node where pods may not be read
+    #[arg(long, env = "RDS_CSI_PODS_UNREADABLE", value_parser = pods_unreadable, default_value = "refuse", value_name = "refuse|allow")]
+    pub(crate) pods_unreadable: PodsUnreadable,
 }
 
 /// How a detached node is kept out.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use csi_controller::PoolReserve;
+use csi_controller::{PodsUnreadable, PoolReserve};
 use volume::{Fencing, NodeId};
 
 /// The forms of [`fencing`], for the help.
@@ -115,6 +115,14 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 pub(super) fn pool_reserve(text: &str) -> Result<PoolReserve, String> {
     let percent = text.parse().ok().and_then(PoolReserve::percent);
     percent.ok_or_else(|| format!("expected percent, 0 to {}", PoolReserve::LARGEST))
+}
+
+pub(super) fn pods_unreadable(text: &str) -> Result<PodsUnreadable, String> {
+    match text {
+        "refuse" => Ok(PodsUnreadable::Refuse),
+        "allow" => Ok(PodsUnreadable::Allow),
+        _ => Err("expected refuse or allow".into()),
+    }
 }
 
 fn split(text: &str) -> (Option<u64>, &str) {
