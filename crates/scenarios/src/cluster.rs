@@ -2,7 +2,7 @@
 
 mod pod;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -35,14 +35,14 @@ pub struct ClusterOptions {
     pub controller: Vec<String>,
     /// Further arguments of `rds-sim`.
     pub simulator: Vec<String>,
-    /// Manifests with the rights of the service account `rds-csi-controller`; it may do everything where there are
-    /// none.
+    /// Folders of manifests, with the accounts of the driver and all rights that it has in the cluster.
     pub roles: Vec<PathBuf>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { replicas: 1, controller: Vec::new(), simulator: Vec::new(), roles: Vec::new() }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac");
+        Self { replicas: 1, controller: Vec::new(), simulator: Vec::new(), roles: vec![shipped] }
     }
 }
 
@@ -114,18 +114,14 @@ impl Cluster {
     }
 }
 
-/// What an installation brings: namespace, account and its rights, CSIDriver, StorageClass.
+/// What an installation brings: namespace, accounts and their rights, CSIDriver, StorageClass.
 fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()> {
     control_plane.add_namespace(NAMESPACE)?;
-    control_plane.kubectl(&["create", "serviceaccount", "-n", NAMESPACE, ACCOUNT])?;
-    for file in &options.roles {
-        let file = file.to_str().context("a path that is text")?;
-        control_plane.kubectl(&["apply", "-f", file])?;
+    for folder in &options.roles {
+        let folder = folder.to_str().context("a path that is text")?;
+        control_plane.kubectl(&["apply", "--recursive", "-f", folder])?;
     }
-    let mut all = vec![objects::csi_driver(DRIVER), objects::storage_class(STORAGE_CLASS, DRIVER, &[])];
-    if options.roles.is_empty() {
-        all.push(objects::cluster_role_binding("everything", "cluster-admin", NAMESPACE, ACCOUNT));
-    }
-    control_plane.admin().create(&objects::list(all))?;
+    let class = objects::storage_class(STORAGE_CLASS, DRIVER, &[]);
+    control_plane.admin().create(&objects::list(vec![objects::csi_driver(DRIVER), class]))?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Cluster, ClusterOptions, DRIVER};
+use scenarios::{Cluster, ClusterOptions, DRIVER, STORAGE_CLASS};
 use testbed::objects::{self, Usage};
 
 /// A sidecar acts within a second; what settles takes five; a busy machine gets many times that.
@@ -31,4 +31,30 @@ fn a_claim_is_provisioned_attached_where_its_pod_is_detached_and_deleted() {
     api.kubectl(&["delete", "pvc", "-n", "default", "data"]).unwrap();
     api.admin().wait(&["--for=delete", &format!("pv/{name}")], SOON).unwrap();
     assert_eq!(cluster.device.volumes().unwrap(), [""; 0]);
+
+    // With exactly the rights of the manifests: what a sidecar may not do, it says in its log.
+    for sidecar in [&cluster.pods[0].sidecars.provisioner, &cluster.pods[0].sidecars.attacher] {
+        assert!(sidecar.is_running());
+        let log = sidecar.log();
+        let refused: Vec<_> = log.lines().filter(|line| line.contains("forbidden")).collect();
+        assert_eq!(refused, [""; 0]);
+    }
+}
+
+#[test]
+fn what_was_asked_for_while_the_pod_was_gone_is_done_when_it_is_back() {
+    let cluster = Cluster::start(&ClusterOptions::default()).unwrap();
+    let (api, pod) = (&cluster.control_plane, &cluster.pods[0]);
+    cluster.add_node("a").unwrap();
+    pod.kill();
+    cluster.admin().create(&objects::claim("data", STORAGE_CLASS, "64Mi", Usage::BLOCK)).unwrap();
+    cluster.admin().create(&objects::block_pod("user", None, &["data"])).unwrap();
+    // Nobody answers: the scheduler says that the claim is waited for.
+    api.wait_for_event("FailedScheduling", SOON, |event| event.name == "user").unwrap();
+    assert_eq!(cluster.device.volumes().unwrap(), [""; 0]);
+
+    pod.restart().unwrap();
+    let name = api.wait_until_bound("data", SOON).unwrap();
+    api.wait_until_attached(&name, "a", SOON).unwrap();
+    assert_eq!(cluster.device.exports().unwrap().len(), 1);
 }
