@@ -1,23 +1,34 @@
 //! Wires the controller.
 
+mod election;
+mod kubernetes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use csi_controller::{Config, Controller, DeviceFacts, Figures, PoolReserve, Unexport};
+use csi_controller::{AttachmentPolicy, Config, Controller, DeviceFacts, Figures, PoolReserve, Unexport};
 use csi_grpc::v1::controller_server::ControllerServer;
 use csi_server::{MAX_MESSAGE_BYTES, Readiness, ReadyState};
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use volume::{Limits, MIB};
+use volume::{ClusterId, Limits, MIB};
 
-use crate::arguments::controller::{ControllerArguments, FenceArguments, VolumeArguments};
+use crate::arguments::controller::{
+    AttachmentArguments, ControllerArguments, FenceArguments, VolumeArguments,
+};
+use crate::arguments::election::ElectionArguments;
 use crate::arguments::plugin::PluginArguments;
+use crate::cluster::Cluster;
 use crate::connection::ConnectionFollower;
 use crate::device::Device;
 use crate::failure::Failure;
 use crate::plugin::{Face, Plugin};
-use crate::{device, identity, runtime, telemetry};
+use crate::{cluster, device, identity, runtime, telemetry};
+use election::Election;
+use kubernetes::Kubernetes;
 
 /// The smallest volume, in bytes: room for an ext4 with its journal; what asks for less gets this.
 const SMALLEST_VOLUME: u64 = 16 * MIB;
@@ -25,19 +36,46 @@ const SMALLEST_VOLUME: u64 = 16 * MIB;
 /// The size in bytes of a volume whose request names none: what other CSI drivers give.
 const DEFAULT_VOLUME: u64 = 1024 * MIB;
 
+/// How long what runs beside the calls may take to end its last request once it was told to stop; after that the
+/// Lease is left to run out.
+const LAST_REQUEST: Duration = Duration::from_secs(4);
+
 /// Runs `rds-csi controller` to its end.
 pub(crate) fn run(arguments: ControllerArguments) -> Result<(), Failure> {
-    let ControllerArguments { plugin, telemetry, device, volumes, fence } = arguments;
+    let ControllerArguments {
+        plugin,
+        telemetry,
+        kubernetes,
+        election,
+        attachments,
+        device,
+        mut volumes,
+        fence,
+    } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
-    let pool_reserve = volumes.pool_reserve;
-    let config = configure(volumes, fence).map_err(Failure::Setup)?;
+    let policy = policy(attachments).map_err(Failure::Setup)?;
+    let (cluster_id, pool_reserve) = (volumes.cluster_id.take(), volumes.pool_reserve);
+    let configure = configuration(volumes, fence).map_err(Failure::Setup)?;
     let device = device::open(device).map_err(Failure::Setup)?;
-    runtime::run(|stop| serve(plugin, device, config, pool_reserve, stop))
+    runtime::run(|stop| async move {
+        let cluster = cluster::connect(kubernetes).await?;
+        let cluster_id = match cluster_id {
+            Some(id) => id,
+            None => kubernetes::cluster_id(cluster.as_ref()).await?,
+        };
+        let config = configure(cluster_id).map_err(Failure::Setup)?;
+        let setup = Setup { plugin, device, config, pool_reserve, policy };
+        setup.serve(cluster, election, stop).await
+    })
 }
 
-fn configure(volumes: VolumeArguments, fence: FenceArguments) -> anyhow::Result<Config> {
+/// The configuration of a cluster whose id is not known yet.
+fn configuration(
+    volumes: VolumeArguments,
+    fence: FenceArguments,
+) -> anyhow::Result<impl FnOnce(ClusterId) -> anyhow::Result<Config>> {
     let VolumeArguments {
-        cluster_id,
+        cluster_id: _,
         base_paths,
         nvme_address,
         nqn_prefix,
@@ -53,40 +91,127 @@ fn configure(volumes: VolumeArguments, fence: FenceArguments) -> anyhow::Result<
     );
     let limits =
         Limits { min: SMALLEST_VOLUME, max: max_volume_size, default: DEFAULT_VOLUME.min(max_volume_size) };
-    let config =
-        Config { cluster_id, base_paths, nvme_address, nqn_prefix, fencing, fence_settle, limits, device };
-    config.check().context("--max-volume-size")?;
-    Ok(config)
+    Ok(move |cluster_id| {
+        let config = Config {
+            cluster_id,
+            base_paths,
+            nvme_address,
+            nqn_prefix,
+            fencing,
+            fence_settle,
+            limits,
+            device,
+        };
+        config.check().context("--max-volume-size")?;
+        Ok(config)
+    })
 }
 
-async fn serve(
+fn policy(arguments: AttachmentArguments) -> anyhow::Result<AttachmentPolicy> {
+    let AttachmentArguments {
+        attachment_grace_period: grace,
+        attachment_reconcile_interval: reconcile_interval,
+        rwx_plain_pods,
+        pods_unreadable,
+    } = arguments;
+    ensure!(
+        reconcile_interval > Duration::ZERO,
+        "--attachment-reconcile-interval 0s would look at all attachments without end; give a time, as in 5m"
+    );
+    Ok(AttachmentPolicy { grace, reconcile_interval, rwx_plain_pods, pods_unreadable })
+}
+
+/// What is known before anything is asked.
+struct Setup {
     plugin: PluginArguments,
     device: Device,
     config: Config,
     pool_reserve: PoolReserve,
-    stop: CancellationToken,
-) -> Result<(), Failure> {
-    let Device { address, client, poll_interval, figures_interval } = device;
-    let mut registry = Registry::default();
-    let readiness = Readiness::not_ready("the device was not reached yet");
-    let connection = ConnectionFollower::new(&address, &mut registry);
-    let credentials = Arc::clone(client.transport().credentials());
-    // Where the name cannot be read, no request can be sent either, and that one says why.
-    let user = move || credentials.user().unwrap_or_default();
-    let figures = Figures::register(client.clone(), &config, figures_interval, &mut registry);
-    let controller = Controller::new(client, config, &mut registry, readiness.clone());
-    let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
-    let controller = Arc::new(controller.with_pool_reserve(pool_reserve));
-    let service = ControllerServer::from_arc(Arc::clone(&controller));
-    let routes = identity::routes(&plugin.driver_name.to_string(), readiness.clone())
-        .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES));
-    let plugin = Plugin::open(plugin, registry).await?;
+    policy: AttachmentPolicy,
+}
 
-    tokio::spawn(connection.follow(&readiness));
-    let watched = stop.child_token();
-    tokio::spawn(async move { controller.watch(user, poll_interval, watched).await });
-    let (device_is_there, polled) = (readiness.clone(), stop.child_token());
-    let may_send = move || device_is_there.state() == ReadyState::Ready;
-    tokio::spawn(async move { figures.poll(may_send, polled).await });
-    plugin.serve(Face { routes, readiness, before_scrape: None }, stop).await
+impl Setup {
+    async fn serve(
+        self,
+        cluster: Option<Cluster>,
+        election: ElectionArguments,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let Self { plugin, device, config, pool_reserve, policy } = self;
+        let Device { address, client, poll_interval, figures_interval } = device;
+        let driver = plugin.driver_name.to_string();
+        let mut registry = Registry::default();
+        let kubernetes = match cluster {
+            Some(cluster) => {
+                let election = Election::new(&cluster, &driver, election)?;
+                let prefix = &config.nqn_prefix;
+                Some(Kubernetes::start(cluster, &driver, prefix, election, &mut registry, &stop))
+            }
+            None => None,
+        };
+        let readiness = Readiness::not_ready(if kubernetes.is_some() {
+            "this controller is the standby: another one leads, or none yet"
+        } else {
+            "the device was not reached yet"
+        });
+        let connection = ConnectionFollower::new(&address, &mut registry);
+        let credentials = Arc::clone(client.transport().credentials());
+        // Where the name cannot be read, no request can be sent either, and that one says why.
+        let user = move || credentials.user().unwrap_or_default();
+        let figures = Figures::register(client.clone(), &config, figures_interval, &mut registry);
+        let controller = Controller::new(client, config, &mut registry, readiness.clone());
+        let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
+        let controller =
+            controller.with_pool_reserve(pool_reserve).with_attachments(policy).with_address(address);
+        let controller = Arc::new(match &kubernetes {
+            Some(kubernetes) => kubernetes.given_to(controller),
+            None => controller,
+        });
+        let service = ControllerServer::from_arc(Arc::clone(&controller));
+        let routes = identity::routes(&driver, readiness.clone())
+            .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES));
+        let plugin = Plugin::open(plugin, registry).await?;
+
+        tokio::spawn(connection.follow(controller.device()));
+        let election = kubernetes.as_ref().map(|kubernetes| Arc::clone(&kubernetes.election));
+        let (leading, ready, stopped) = (election.clone(), readiness.clone(), stop.child_token());
+        let beside = tokio::spawn(async move {
+            if let Some(election) = leading
+                && stopped.run_until_cancelled(election.won()).await.is_none()
+            {
+                return;
+            }
+            let may_send = move || ready.state() == ReadyState::Ready;
+            tokio::join!(
+                controller.watch(user, poll_interval, stopped.clone()),
+                figures.poll(may_send, stopped.clone())
+            );
+        });
+        let served = tokio::select! {
+            served = plugin.serve(Face { routes, readiness, before_scrape: None }, stop) => served,
+            failure = lost(election.as_deref()) => Err(failure),
+        };
+        end(served, kubernetes, beside).await
+    }
+}
+
+async fn lost(election: Option<&Election>) -> Failure {
+    match election {
+        Some(election) => election.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The Lease is given back only if nothing is under way any more.
+async fn end(
+    served: Result<(), Failure>,
+    kubernetes: Option<Kubernetes>,
+    beside: JoinHandle<()>,
+) -> Result<(), Failure> {
+    let Some(kubernetes) = kubernetes else { return served };
+    if served.is_ok() && timeout(LAST_REQUEST, beside).await.is_ok() {
+        kubernetes.election.release().await;
+    }
+    kubernetes.drain().await;
+    served
 }
