@@ -18,7 +18,7 @@ pub(super) const TOOLS: &str = "TESTBED_TOOLS";
 const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "util-linux" }];
 
 /// The crates that have tests with a control plane, from the bottom up.
-const CRATES: &[&str] = &["testbed", "scenarios"];
+const CRATES: &[&str] = &["testbed", "kubernetes", "scenarios"];
 
 pub(super) fn run() -> Result<Tally> {
     install(NEEDED)?;
