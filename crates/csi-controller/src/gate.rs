@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use tokio::time::Instant;
 use tonic::Status;
 use volume::Slot;
 
@@ -55,6 +56,12 @@ impl Gate {
         self.rebuilt.store(true, Ordering::Release);
     }
 
+    /// The end of a write to anything that the next leader may write too: `deadline`, or this leadership's if that is
+    /// earlier.
+    pub(crate) fn ends(&self, deadline: Instant) -> Instant {
+        deadline.min(self.leadership.sends_until().unwrap_or_else(Instant::now))
+    }
+
     /// Whether calls are served now.
     ///
     /// # Errors
@@ -97,7 +104,6 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::AtomicUsize;
 
-    use tokio::time::Instant;
     use tonic::Code;
 
     use super::*;

@@ -25,8 +25,9 @@ pub(crate) use survey::Survey;
 /// One list of 10,000 VolumeAttachments or disks takes a second or two; whoever needs longer is not serving.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Changes come in crowds (a drained node, a rollout): one look serves those of this time together.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Changes come in crowds (a drained node, a rollout): one look serves those of this time together, and the device,
+/// which serves one request after another, is left to the calls.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// What failed is tried again after this, unless something calls for it earlier.
 const RETRY: Duration = Duration::from_secs(15);

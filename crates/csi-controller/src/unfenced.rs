@@ -54,7 +54,8 @@ impl<T: Transport> Controller<T> {
         let unfenced = must_stay_alone(record).map(|alone| names(alone.unfenced));
         for holder in &record.holders {
             let Some(node) = self.node_of(holder, deadline).await? else { continue };
-            let marked = cluster.mark_unfenced(slot, &node, unfenced.as_deref(), deadline).await;
+            let ends = self.gate.ends(deadline);
+            let marked = cluster.mark_unfenced(slot, &node, unfenced.as_deref(), ends).await;
             marked.map_err(|error| unanswered(slot, &error))?;
         }
         Ok(())
