@@ -1,5 +1,7 @@
 //! A cluster without machines: a real control plane, a simulated device, and controllers with the real sidecars.
 
+mod guests;
+mod kubelet;
 mod pod;
 
 use std::path::{Path, PathBuf};
@@ -9,9 +11,11 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use testbed::{ControlPlane, Kubectl, Tools, objects, wait_until};
 
-use crate::Device;
 use crate::csi::node_id;
 use crate::folder::Folder;
+use crate::{Device, Target};
+pub use guests::GuestCluster;
+pub use kubelet::{Kubelet, PodVolume};
 pub use pod::ControllerPod;
 
 /// The driver's name, as it is without a flag.
@@ -31,6 +35,9 @@ const READY: Duration = Duration::from_secs(60);
 pub struct ClusterOptions {
     /// Controllers, each with its sidecars.
     pub replicas: usize,
+    /// The Lease's duration: how long a first leader waits, and how long another waits for one that is gone. What
+    /// ships has 15 s.
+    pub lease: &'static str,
     /// Further arguments of `rds-csi controller`.
     pub controller: Vec<String>,
     /// Further arguments of `rds-sim`.
@@ -42,7 +49,14 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac");
-        Self { replicas: 1, controller: Vec::new(), simulator: Vec::new(), roles: vec![shipped] }
+        Self {
+            replicas: 1,
+            // The shortest that is served.
+            lease: "5s",
+            controller: Vec::new(),
+            simulator: Vec::new(),
+            roles: vec![shipped],
+        }
     }
 }
 
@@ -68,11 +82,8 @@ impl Cluster {
         let folder = Folder::make(control_plane.folder().join("device"))?;
         let device = Device::start_in(folder, &options.simulator)?;
         install(&control_plane, options)?;
-        let pod = |number| ControllerPod::start(number, &control_plane, &device, &options.controller);
-        let pods = (0..options.replicas).map(pod).collect::<Result<Vec<_>>>()?;
-        let cluster = Self { pods, device, control_plane };
-        cluster.wait_for_leader()?;
-        Ok(cluster)
+        let pods = start_pods(&control_plane, device.target(), options)?;
+        Ok(Self { pods, device, control_plane })
     }
 
     /// kubectl as somebody who may do everything.
@@ -84,7 +95,7 @@ impl Cluster {
     /// The controller that is ready; `None` while no one leads.
     #[must_use]
     pub fn leader(&self) -> Option<&ControllerPod> {
-        self.pods.iter().find(|pod| pod.controller.is_ready())
+        leader(&self.pods)
     }
 
     /// Waits until a controller is ready.
@@ -100,9 +111,7 @@ impl Cluster {
     /// # Errors
     /// Where it stays unbound, with the events.
     pub fn provision(&self, claim: &str, size: &str, usage: objects::Usage) -> Result<Value> {
-        self.admin().create(&objects::claim(claim, STORAGE_CLASS, size, usage))?;
-        let name = self.control_plane.wait_until_bound(claim, READY)?;
-        self.admin().get(&["persistentvolume", &name])?.context("a bound claim without its volume")
+        provision(&self.control_plane, claim, size, usage)
     }
 
     /// Adds a Node that is Ready and has the driver.
@@ -124,4 +133,27 @@ fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()>
     let class = objects::storage_class(STORAGE_CLASS, DRIVER, &[]);
     control_plane.admin().create(&objects::list(vec![objects::csi_driver(DRIVER), class]))?;
     Ok(())
+}
+
+/// Starts the controllers with their sidecars, and waits until one leads and is ready.
+fn start_pods(
+    control_plane: &ControlPlane,
+    device: &Target,
+    options: &ClusterOptions,
+) -> Result<Vec<ControllerPod>> {
+    let pod = |number| ControllerPod::start(number, control_plane, device, &options.controller);
+    let pods = (0..options.replicas).map(pod).collect::<Result<Vec<_>>>()?;
+    wait_until("a controller is ready", READY, || Ok(leader(&pods).map(drop)))?;
+    Ok(pods)
+}
+
+fn leader(pods: &[ControllerPod]) -> Option<&ControllerPod> {
+    pods.iter().find(|pod| pod.controller.is_ready())
+}
+
+fn provision(control_plane: &ControlPlane, claim: &str, size: &str, usage: objects::Usage) -> Result<Value> {
+    let admin = control_plane.admin();
+    admin.create(&objects::claim(claim, STORAGE_CLASS, size, usage))?;
+    let name = control_plane.wait_until_bound(claim, READY)?;
+    admin.get(&["persistentvolume", &name])?.context("a bound claim without its volume")
 }

@@ -14,6 +14,7 @@ mod controller;
 mod csi;
 mod device;
 mod folder;
+mod guests;
 pub mod http;
 mod node;
 mod rds;
@@ -22,7 +23,10 @@ mod steps;
 mod system;
 
 pub use binaries::binary;
-pub use cluster::{Cluster, ClusterOptions, ControllerPod, DRIVER, NAMESPACE, STORAGE_CLASS};
+pub use cluster::{
+    Cluster, ClusterOptions, ControllerPod, DRIVER, GuestCluster, Kubelet, NAMESPACE, PodVolume,
+    STORAGE_CLASS,
+};
 pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};
 pub use device::{Device, Target};

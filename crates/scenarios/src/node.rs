@@ -22,6 +22,7 @@ pub struct Node {
     /// The driver's socket.
     pub csi: Csi,
     _forward: Forward,
+    arguments: String,
     driver: Mutex<Option<Background>>,
 }
 
@@ -34,15 +35,17 @@ impl Node {
         Ok(lab.guest(name).binary(binary("rds-csi")?, "/usr/bin/rds-csi").disk("kubelet", 64 * microvm::MIB))
     }
 
-    /// Starts the driver in a booted guest. Its records lie on the guest's disk, so they outlive a reboot.
+    /// Starts the driver in a booted guest, `arguments` appended to its own. Its records lie on the guest's disk, so
+    /// they outlive a reboot.
     ///
     /// # Errors
     /// Where it does not come up.
-    pub(crate) fn start(guest: Guest) -> Result<Self> {
+    pub(crate) fn start(guest: Guest, arguments: &[String]) -> Result<Self> {
         guest.sh("mkfs.ext4 -q /dev/vda")?;
         let forward = guest.forward_unix(SOCKET)?;
         let csi = Csi::port(forward.address().port());
-        let node = Self { guest, csi, _forward: forward, driver: Mutex::default() };
+        let arguments = arguments.join(" ");
+        let node = Self { guest, csi, _forward: forward, arguments, driver: Mutex::default() };
         node.start_driver()?;
         Ok(node)
     }
@@ -58,7 +61,8 @@ impl Node {
         )?;
         let name = self.guest.name();
         let driver = self.guest.spawn(&format!(
-            "exec rds-csi node --endpoint unix://{SOCKET} --node-name {name} --metrics-address 127.0.0.1:9809 2>&1"
+            "exec rds-csi node --endpoint unix://{SOCKET} --node-name {name} --metrics-address 127.0.0.1:9809 {} 2>&1",
+            self.arguments
         ))?;
         driver.wait_for_stdout("serving", START).with_context(|| self.guest.console_tail())?;
         *self.lock() = Some(driver);

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use microvm::{Kernel, Lab};
+use anyhow::Result;
+use microvm::Kernel;
 use tempfile::TempDir;
 
-use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape, Target};
+use crate::guests::Guests;
+use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape};
 
 /// What may differ from one system to the next.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +16,14 @@ pub struct Options {
     pub simulator: String,
     /// Further arguments of `rds-csi controller`.
     pub controller: Vec<String>,
+    /// Further arguments of `rds-csi node`.
+    pub node: Vec<String>,
     /// Further programs for the nodes: where each is here, and where it goes.
     pub programs: Vec<(PathBuf, String)>,
+    /// Files for the nodes, readable by root alone: where each goes, and what is in it.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// TCP ports of this machine's loopback that the nodes reach, at [`microvm::HOST`].
+    pub host_ports: Vec<u16>,
 }
 
 /// A running system. Dropping it ends everything.
@@ -37,19 +44,7 @@ impl System {
     /// # Errors
     /// Where a guest does not boot or a program does not come up.
     pub fn boot(kernel: Kernel, nodes: &[&str], options: &Options) -> Result<Self> {
-        let lab = Lab::new(kernel)?;
-        let mut builders = vec![Rds::guest(&lab)?];
-        for name in nodes {
-            let guest = Node::guest(&lab, name)?;
-            builders.push(options.programs.iter().fold(guest, |guest, (from, to)| guest.binary(from, to)));
-        }
-        let mut guests = lab.boot_all(builders)?.into_iter();
-        let rds = Rds::start(guests.next().context("a guest a builder")?, &options.simulator)?;
-        let nodes = guests.map(Node::start).collect::<Result<Vec<_>>>()?;
-        let folder = tempfile::tempdir()?;
-        let certificate = folder.path().join("device.pem");
-        std::fs::write(&certificate, rds.certificate()?)?;
-        let target = Target { management: rds.management(), certificate, data_address: rds.data_address() };
+        let Guests { nodes, rds, target, folder } = Guests::boot(kernel, nodes, options)?;
         let controller = Controller::start(&target, &options.controller)?;
         Ok(Self { controller, nodes, rds, _folder: folder })
     }
@@ -66,7 +61,7 @@ impl System {
     /// Where the system was booted without it.
     #[must_use]
     pub fn node(&self, name: &str) -> &Node {
-        self.nodes.iter().find(|node| node.guest.name() == name).unwrap_or_else(|| panic!("no node {name}"))
+        named(&self.nodes, name)
     }
 
     /// Makes a volume.
@@ -95,4 +90,12 @@ impl System {
         self.node(node).unmount(made)?;
         Ok(self.csi().detach(made, node)?)
     }
+}
+
+/// The node of that name.
+///
+/// # Panics
+/// Where there is none.
+pub(crate) fn named<'a>(nodes: &'a [Node], name: &str) -> &'a Node {
+    nodes.iter().find(|node| node.guest.name() == name).unwrap_or_else(|| panic!("no node {name}"))
 }

@@ -9,7 +9,7 @@ use testbed::{ControlPlane, Proxy, SidecarOptions, Sidecars, free_ports, objects
 
 use super::{ACCOUNT, NAMESPACE};
 use crate::folder::Folder;
-use crate::{Controller, Device, http};
+use crate::{Controller, Target, http};
 
 /// A controller with its sidecars. The controller reaches the API server through a proxy of its own, so that it
 /// alone can be cut off; the sidecars reach it directly and go on calling.
@@ -31,7 +31,7 @@ impl ControllerPod {
     pub(super) fn start(
         number: usize,
         control_plane: &ControlPlane,
-        device: &Device,
+        device: &Target,
         arguments: &[String],
     ) -> Result<Self> {
         let name = format!("{ACCOUNT}-{number}");
@@ -51,7 +51,7 @@ impl ControllerPod {
         ];
         let own = Folder::make(folder.clone())?;
         let at = metrics.to_string();
-        let controller = Controller::start_in(own, device.target(), &at, arguments, &environment)?;
+        let controller = Controller::start_in(own, device, &at, arguments, &environment)?;
         let options = SidecarOptions {
             socket: controller.socket().to_owned(),
             kubeconfig: account(control_plane.address())?,
