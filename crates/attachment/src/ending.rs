@@ -107,7 +107,11 @@ pub(crate) fn heirs(
     if heirs.len() > MAX_HOLDERS {
         return Err(Later::contradiction(&users, "two nodes at most may share a volume").into());
     }
-    if !heirs.is_empty() && observed.record.left.iter().any(|member| !heirs.contains(member)) {
+    let left = &observed.record.left;
+    // Beside somebody who left unproven nobody comes but itself.
+    let strangers =
+        heirs.iter().any(|heir| !left.contains(heir)) || left.iter().any(|it| !heirs.contains(it));
+    if !heirs.is_empty() && !left.is_empty() && strangers {
         return Err(Later::contradiction(&users, "a member that left is not fenced").into());
     }
     Ok(heirs)

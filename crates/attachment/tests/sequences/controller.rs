@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use attachment::{
-    Attached, Change, ExportChange, Facts, KubernetesFacts, Leaving, Plan, Publish, Request, Unpublish,
-    decide,
+    Attached, Change, ExportChange, Facts, KubernetesFacts, Later, Leaving, Observed, Plan, Publish,
+    Question, Refusal, Request, Unpublish, decide,
 };
 use volume::Generation;
 
@@ -88,6 +88,7 @@ impl World {
         for _ in 0..STEPS {
             self.look();
             let plan = decide(&self.observed, request, &Facts::Kubernetes(known.clone()), &self.terms());
+            self.seen.insert(kind(&plan, &self.observed));
             let (change, end) = match plan {
                 Plan::Ask(question) => {
                     if fault == Fault::Api(questions) {
@@ -163,5 +164,50 @@ impl World {
     fn restart_after_crash(&mut self) {
         self.closed_at = None;
         self.term += 1;
+    }
+}
+
+/// What kind of plan that is, for the test that sees all of them.
+fn kind(plan: &Plan, observed: &Observed) -> &'static str {
+    let is_held = !observed.record.holders.is_empty();
+    match plan {
+        Plan::Ask(Question::Nodes(_)) => "ask for Nodes",
+        Plan::Ask(Question::Attachments) => "ask for VolumeAttachments",
+        Plan::Ask(Question::Machines) => "ask for machines",
+        Plan::Outranked(_) => "outranked",
+        Plan::Attached(_) => "attached",
+        Plan::Attach(change, _) if is_held && change.record.holders.len() == 2 => {
+            "join, or open again for two"
+        }
+        Plan::Attach(..) if is_held => "open again, or publish otherwise",
+        Plan::Attach(..) => "open",
+        Plan::Close(_) if is_held => "take over",
+        Plan::Close(_) => "close a stray",
+        Plan::Restore(_) if is_held && observed.export.is_none() => "restore the export of holders",
+        Plan::Restore(_) if is_held => "restore an heir",
+        Plan::Restore(_) if observed.export.is_some() => "restore the holder of a stray",
+        Plan::Restore(_) => "restore all",
+        Plan::Note(change) if change.record.holders.len() < observed.record.holders.len() => "drop a member",
+        Plan::Note(change) if change.record.left.len() < observed.record.left.len() => "a member is fenced",
+        Plan::Note(_) => "timed out",
+        Plan::Settle(_) => "settle",
+        Plan::Detached => "detached",
+        Plan::Detach(change) if change.record.left.len() > observed.record.left.len() => "leave unproven",
+        Plan::Detach(change) if !change.record.holders.is_empty() => "leave, or to an heir",
+        Plan::Detach(_) => "detach",
+        Plan::Idle => "idle",
+        Plan::Later(Later::Detaching(_)) => "later: detaching",
+        Plan::Later(Later::NodeChanged(_)) => "later: Node changed",
+        Plan::Later(Later::Recreated { .. }) => "later: recreated",
+        Plan::Later(Later::Unmapped(_)) => "later: unmapped",
+        Plan::Later(Later::Contradiction { .. }) => "later: contradiction",
+        Plan::Refuse(Refusal::NoNode(_)) => "refuse: no Node",
+        Plan::Refuse(Refusal::Held(_)) => "refuse: held",
+        Plan::Refuse(Refusal::Full(_)) => "refuse: full",
+        Plan::Refuse(Refusal::Unfenced(_)) => "refuse: unfenced",
+        Plan::Refuse(Refusal::NotOneMachine(_)) => "refuse: not one machine",
+        Plan::Refuse(Refusal::PodsUnreadable(_)) => "refuse: pods unreadable",
+        Plan::Refuse(Refusal::Renamed { .. }) => "refuse: renamed",
+        Plan::Refuse(Refusal::ListCannotGrow) => "refuse: list cannot grow",
     }
 }

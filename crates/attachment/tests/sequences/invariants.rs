@@ -1,6 +1,6 @@
 //! What must hold at every write and every grant, each with its own words (issue 4, item 2).
 
-use attachment::{Change, ExportChange, Leaving, Request};
+use attachment::{Change, ExportChange, Leaving, Machines, Request};
 use volume::{Fencing, Generation, NodeRef, Record};
 
 use crate::cluster::{NODES, node, number};
@@ -14,6 +14,9 @@ pub(crate) fn every_write(world: &World, change: &Change, request: &Request) {
     a_generation_is_used_once(world, change);
     nothing_is_minted_under_an_attachment_that_stands(world, change, request);
     an_unproven_end_settles(world, change);
+    a_running_pod_keeps_its_generation(world, change, request);
+    two_share_only_as_one_machine(world, change, request);
+    a_late_migration_tears_nothing(world, change);
     the_unfenced_keep_others_off(world, change);
     the_record_is_whole(world, change);
 }
@@ -72,8 +75,7 @@ fn an_export_in_use_is_not_touched(world: &World, change: &Change, request: &Req
             assert!(change.record.holders.is_empty(), "closed under its holders: {change:?}");
             let Some(exported) = world.exported() else { return };
             for n in (0..NODES).filter(|n| !is_about(request, *n)) {
-                let uses = world.cluster.standing(n).is_some_and(|va| va.generation == exported);
-                let uses = uses && !world.cluster.is_out_of_service(n);
+                let uses = world.cluster.has_it(n).is_some_and(|va| va.generation == exported);
                 assert!(!uses, "closed under node {n} by {request:?}: {:?}", world.cluster);
             }
         }
@@ -111,6 +113,41 @@ fn an_unproven_end_settles(world: &World, change: &Change) {
     if let (Some(minted), Some(ended)) = (minted(world, change), world.truth.unproven_end) {
         let waited = world.time - ended;
         assert!(waited >= SETTLE, "{minted} came {waited} ms after an unproven end");
+    }
+}
+
+/// The kernel under a running pod knows one generation: no other is recorded or exported.
+fn a_running_pod_keeps_its_generation(world: &World, change: &Change, request: &Request) {
+    if change.record.holders.is_empty() {
+        return;
+    }
+    for n in (0..NODES).filter(|n| !is_about(request, *n)) {
+        if let Some(pod) = world.cluster.running(n) {
+            let kept = pod.generation == change.record.generation;
+            assert!(kept, "a pod runs on node {n} by {:?}, and now there is {change:?}", pod.generation);
+        }
+    }
+}
+
+/// A second node comes for the migration of one virtual machine, or is put back as a VolumeAttachment says.
+fn two_share_only_as_one_machine(world: &World, change: &Change, request: &Request) {
+    let (old, new) = (&world.observed.record.holders, &change.record.holders);
+    if old.len() == 1 && new.len() == 2 && world.cluster.machines != Machines::Same {
+        let Request::Publish(ask) = request else { panic!("a second holder by {request:?}") };
+        let came = new.iter().any(|holder| holder.is_named(&ask.node) && !old.contains(holder));
+        assert!(!came, "a second node beside {old:?}, and its pods are {:?}", world.cluster.machines);
+    }
+}
+
+/// That a migration takes too long is said, and nothing else.
+fn a_late_migration_tears_nothing(world: &World, change: &Change) {
+    let old = &world.observed.record;
+    let (Some(before), Some(after)) = (old.migration, change.record.migration) else { return };
+    if before.deadline > 0 && after.deadline == 0 {
+        assert!(world.wall >= before.deadline, "too early: {before:?} at {}", world.wall);
+        let same = Record { migration: old.migration, term: old.term, ..change.record.clone() };
+        assert_eq!(same, *old, "a late migration changed more than itself");
+        assert_eq!(change.export, ExportChange::Keep, "a late migration changed the export");
     }
 }
 

@@ -2,8 +2,6 @@
 
 use attachment::Machines;
 
-use crate::cluster::NODES;
-
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -77,7 +75,7 @@ pub(crate) enum Fault {
 impl Step {
     pub(crate) fn of(word: u32) -> Self {
         let bits = |from: u32, many: u32| (word >> from) % many;
-        let node = bits(8, NODES as u32) as usize;
+        let node = [0, 1, 2][bits(8, 3) as usize];
         let (odd, flag, other) = (bits(12, 8) == 0, bits(15, 8) == 0, bits(18, 2) == 0);
         let fault = Fault::of(bits(20, 16), bits(24, 3));
         match word % 64 {

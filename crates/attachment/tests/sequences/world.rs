@@ -1,15 +1,15 @@
 //! A device with one volume, a cluster, a controller, and what really happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use attachment::{
     AllowList, Attached, Change, Export, ExportChange, Observed, PodsUnreadable, Reconcile, Request, State,
     Terms, unwanted,
 };
-use volume::{ClusterId, Fencing, Generation, Migration, NqnPrefix, Published, Record, Slot};
+use volume::{ClusterId, Fencing, Generation, NqnPrefix, Published, Record, Slot};
 
-use crate::cluster::{Cluster, node, uid};
+use crate::cluster::{Cluster, uid};
 use crate::step::{Hand, NodeStep, Step};
 use crate::truth::Truth;
 
@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) fencing: Fencing,
     pub(crate) kind: Kind,
     pub(crate) minted: u64,
+    /// Which plans there were.
+    pub(crate) seen: BTreeSet<&'static str>,
     prefix: NqnPrefix,
     slot: Slot,
 }
@@ -62,6 +64,7 @@ impl World {
             fencing,
             kind,
             minted: 0,
+            seen: BTreeSet::new(),
             prefix: NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap(),
             slot: Slot::for_volume(&cluster, "v"),
         }
@@ -218,11 +221,6 @@ impl World {
         self.cluster.nodes[n].as_ref().and_then(|node| uid(node.uid))
     }
 
-    /// A migration under way, as the record has it.
-    pub(crate) fn migration(&self) -> Option<Migration> {
-        self.observed.record.migration
-    }
-
     /// Nobody wants the volume, and everything that is there maps to a volume.
     pub(crate) fn nobody_wants(&mut self) {
         self.cluster.vas = [None, None, None];
@@ -233,6 +231,5 @@ impl World {
     pub(crate) fn heal(&mut self, n: usize) {
         self.cluster.make_node(n);
         self.cluster.want(n);
-        let _ = node(n);
     }
 }
