@@ -12,9 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Status;
 
-pub(crate) use migrations::MigrationMetrics;
-#[allow(unused_imports, reason = "the reconciler uses it; it comes with this issue")]
-pub(crate) use migrations::MigrationResult;
+pub(crate) use migrations::{MigrationMetrics, MigrationResult};
 
 /// Seconds; R22 names them.
 const ATTACHMENT_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -132,10 +130,7 @@ impl Metrics {
     pub(crate) fn conflict(&self) {
         self.conflicts.inc();
     }
-}
 
-#[allow(dead_code, reason = "the reconciler calls these; it comes with this issue")]
-impl Metrics {
     /// Live migrations (R24).
     pub(crate) fn migrations(&self) -> &MigrationMetrics {
         &self.migrations
@@ -154,7 +149,7 @@ impl Metrics {
         timed(&self.attachment_durations, "reconcile", pass).await.0
     }
 
-    /// The reconciler did something, such as `clear_stale`, `close_export`, `restore_export`, `sync_annotation`.
+    /// The reconciler did something, such as `clear_stale`, `close_export` or `restore_export`.
     pub(crate) fn reconciled(&self, action: &'static str) {
         self.reconciled.get_or_create(&Action { action }).inc();
     }

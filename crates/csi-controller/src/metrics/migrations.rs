@@ -16,7 +16,6 @@ use prometheus_client::registry::{Registry, Unit};
 const BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
 /// How a live migration ended (R18), by the described system's label.
-#[allow(dead_code, reason = "the reconciler uses these; it comes with this issue")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MigrationResult {
     /// The source left.
@@ -59,10 +58,7 @@ impl MigrationMetrics {
         registry.register_collector(Box::new(metrics.active.clone()));
         metrics
     }
-}
 
-#[allow(dead_code, reason = "the reconciler calls these; it comes with this issue")]
-impl MigrationMetrics {
     /// A migration ended, so long after it began.
     pub(crate) fn ended(&self, result: MigrationResult, took: Duration) {
         let result = match result {
