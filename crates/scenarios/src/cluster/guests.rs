@@ -1,14 +1,15 @@
 //! A cluster whose device and nodes are guests: real kernels under a real control plane.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Result;
 use microvm::{HOST, Kernel};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{ControlPlane, Options as ControlPlaneOptions, Proxy, Tools, objects};
 
-use super::{ClusterOptions, ControllerPod, Kubelet, NAMESPACE, install, provision, start_pods};
+use super::{ClusterOptions, ControllerPod, Kubelet, NAMESPACE, PodVolume, install, provision, start_pods};
 use crate::guests::Guests;
 use crate::{Node, Options, Rds, system};
 
@@ -36,6 +37,10 @@ pub struct GuestCluster {
 }
 
 impl GuestCluster {
+    /// The controllers and sidecars act within a second; what settles takes five, and what could not be posted waits
+    /// for its retry; a busy machine gets many times that.
+    pub const SOON: Duration = Duration::from_secs(90);
+
     /// Boots an RDS and nodes of these names, with their Node objects, and waits until a controller leads and is ready.
     ///
     /// # Errors
@@ -72,6 +77,37 @@ impl GuestCluster {
     #[must_use]
     pub fn kubelet(&self, node: &str) -> Kubelet<'_> {
         Kubelet::new(&self.control_plane, self.node(node))
+    }
+
+    /// Makes a pod that uses a claim, for the scheduler to bind to that node, and has the volume attached there.
+    ///
+    /// # Errors
+    /// Where it stays unattached.
+    pub fn admit_pod(&self, pod: &str, node: &str, claim: &str) -> Result<PodVolume> {
+        let mut object = objects::pod(pod, None, &[claim]);
+        object["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": node });
+        self.control_plane.admin().create(&object)?;
+        self.kubelet(node).admit(pod)
+    }
+
+    /// Deletes a pod whose volume was mounted, has its kubelet end it, and waits until the volume is detached.
+    ///
+    /// # Errors
+    /// The driver's status; where it stays attached.
+    pub fn end_pod(&self, pod: &str, node: &str, volume: &PodVolume) -> Result<()> {
+        self.control_plane.kubectl(&["delete", "pod", "-n", "default", pod, "--wait=false"])?;
+        self.kubelet(node).end_pod(pod, volume)?;
+        Ok(self.control_plane.wait_until_detached(&volume.persistent_volume, node, Self::SOON)?)
+    }
+
+    /// Deletes a claim and waits until its PersistentVolume is gone.
+    ///
+    /// # Errors
+    /// Where that stays.
+    pub fn delete_claim(&self, claim: &str, volume: &PodVolume) -> Result<()> {
+        self.control_plane.kubectl(&["delete", "pvc", "-n", "default", claim, "--wait=false"])?;
+        let volume = format!("pv/{}", volume.persistent_volume);
+        Ok(self.control_plane.admin().wait(&["--for=delete", &volume], Self::SOON)?)
     }
 
     /// Makes a claim and waits until it is bound; answers its PersistentVolume.

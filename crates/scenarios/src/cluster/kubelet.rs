@@ -1,18 +1,13 @@
 //! A kubelet in small: what it does for the volumes of pods that are bound to its node, and what it says of the node.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use csi_grpc::v1::Volume;
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Kubectl, wait_until};
 
-use super::DRIVER;
+use super::{DRIVER, GuestCluster};
 use crate::csi::node_id;
 use crate::{Attached, Made, Node, Shape};
-
-/// The controllers and sidecars act within a second; what settles takes five; a busy machine gets many times that.
-const SOON: Duration = Duration::from_secs(90);
 
 /// The kubelet of one node. It acts when it is told to, so that a test sees each of its steps.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +47,7 @@ impl<'a> Kubelet<'a> {
     /// # Errors
     /// Where either does not come.
     pub fn admit(&self, pod: &str) -> Result<PodVolume> {
-        let object = wait_until(&format!("pod {pod} bound to {}", self.name()), SOON, || {
+        let object = wait_until(&format!("pod {pod} bound to {}", self.name()), GuestCluster::SOON, || {
             let object = self.admin().get(&["pod", "-n", "default", pod])?;
             Ok(object.filter(|object| object["spec"]["nodeName"] == self.name()))
         })?;
@@ -61,8 +56,9 @@ impl<'a> Kubelet<'a> {
         let unique = unique_name(&made);
         self.set_in_use(&unique, true)?;
         let persistent_volume = text(&volume["metadata"]["name"]);
-        let attachment = self.control_plane.wait_until_attached(&persistent_volume, self.name(), SOON)?;
-        wait_until(&format!("{unique} in volumesAttached of {}", self.name()), SOON, || {
+        let attachment =
+            self.control_plane.wait_until_attached(&persistent_volume, self.name(), GuestCluster::SOON)?;
+        wait_until(&format!("{unique} in volumesAttached of {}", self.name()), GuestCluster::SOON, || {
             let listed = self.admin().get(&["node", self.name()])?.unwrap_or_default();
             Ok(items(&listed["status"]["volumesAttached"]).any(|item| item["name"] == unique).then_some(()))
         })?;
@@ -70,7 +66,8 @@ impl<'a> Kubelet<'a> {
         Ok(PodVolume { made, attached, persistent_volume })
     }
 
-    /// Stages and publishes a pod's volume: one try. Answers the path that the pod sees.
+    /// Stages and publishes a pod's volume: one try. Nothing is asked of the API server. Answers the path that the pod
+    /// sees.
     ///
     /// # Errors
     /// The driver's status.
@@ -78,15 +75,12 @@ impl<'a> Kubelet<'a> {
         self.node.mount(&volume.made, &volume.attached)
     }
 
-    /// Admits a pod, mounts its volume and calls it running.
+    /// Unpublishes and unstages a pod's volume; it is still in use, as of a pod that starts again.
     ///
     /// # Errors
-    /// As [`Kubelet::admit`] and [`Kubelet::mount`].
-    pub fn start_pod(&self, pod: &str) -> Result<PodVolume> {
-        let volume = self.admit(pod)?;
-        self.mount(&volume)?;
-        self.control_plane.set_pod_phase(pod, "Running")?;
-        Ok(volume)
+    /// The driver's status.
+    pub fn unmount(&self, volume: &PodVolume) -> Result<()> {
+        self.node.unmount(&volume.made)
     }
 
     /// Ends a pod that somebody has deleted: unmounts its volume, says that it is in use no more, and deletes the pod
@@ -97,7 +91,7 @@ impl<'a> Kubelet<'a> {
     pub fn end_pod(&self, pod: &str, volume: &PodVolume) -> Result<()> {
         let object = self.admin().get(&["pod", "-n", "default", pod])?.context("a pod that is gone")?;
         ensure!(!object["metadata"]["deletionTimestamp"].is_null(), "pod {pod} is to run");
-        self.node.unmount(&volume.made)?;
+        self.unmount(volume)?;
         self.control_plane.delete_pod(pod)?;
         self.set_in_use(&unique_name(&volume.made), false)
     }

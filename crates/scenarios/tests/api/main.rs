@@ -1,4 +1,10 @@
 //! The driver as it ships, called by the real sidecars of a real control plane: `cargo xtask test api`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod failover;
 mod provisioning;
+
+use std::time::Duration;
+
+/// A sidecar acts within a second; what settles takes five; a busy machine gets many times that.
+const SOON: Duration = Duration::from_secs(60);

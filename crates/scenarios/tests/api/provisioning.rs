@@ -1,12 +1,9 @@
 //! From a claim to an attachment, through both sidecars.
 
-use std::time::Duration;
-
 use scenarios::{Cluster, ClusterOptions, DRIVER, STORAGE_CLASS};
 use testbed::objects::{self, Usage};
 
-/// A sidecar acts within a second; what settles takes five; a busy machine gets many times that.
-const SOON: Duration = Duration::from_secs(60);
+use super::SOON;
 
 #[test]
 fn a_claim_is_provisioned_attached_where_its_pod_is_detached_and_deleted() {
@@ -24,9 +21,17 @@ fn a_claim_is_provisioned_attached_where_its_pod_is_detached_and_deleted() {
     let nqn = attachment["status"]["attachmentMetadata"]["nvme_nqn"].as_str().unwrap();
     assert_eq!(cluster.device.exports().unwrap(), [nqn]);
 
+    let attached = api.wait_for_event("VolumeAttached", SOON, |event| event.name == "data").unwrap();
+    assert_eq!((attached.kind.as_str(), attached.namespace.as_str()), ("PersistentVolumeClaim", "default"));
+    assert_eq!((attached.level.as_str(), attached.component.as_str()), ("Normal", "rds-csi-controller"));
+    assert_eq!(attached.instance, "rds-csi-controller-0");
+
     api.delete_pod("user").unwrap();
     api.wait_until_detached(name, "a", SOON).unwrap();
     assert_eq!(cluster.device.exports().unwrap(), [""; 0]);
+
+    api.wait_for_event("VolumeDetached", SOON, |event| event.name == "data").unwrap();
+    print!("{}{}", api.event_lines("VolumeAttached").unwrap(), api.event_lines("VolumeDetached").unwrap());
 
     api.kubectl(&["delete", "pvc", "-n", "default", "data"]).unwrap();
     api.admin().wait(&["--for=delete", &format!("pv/{name}")], SOON).unwrap();
