@@ -11,6 +11,7 @@ use csi_controller::{AttachmentPolicy, Config, Controller, DeviceFacts, Figures,
 use csi_grpc::v1::controller_server::ControllerServer;
 use csi_server::{MAX_MESSAGE_BYTES, Readiness, ReadyState};
 use prometheus_client::registry::Registry;
+use routeros::RestTransport;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -141,19 +142,12 @@ impl Setup {
         let Device { address, client, poll_interval, figures_interval } = device;
         let driver = plugin.driver_name.to_string();
         let mut registry = Registry::default();
-        let kubernetes = match cluster {
-            Some(cluster) => {
-                let election = Election::new(&cluster, &driver, election)?;
-                let prefix = &config.nqn_prefix;
-                Some(Kubernetes::start(cluster, &driver, prefix, election, &mut registry, &stop))
-            }
-            None => None,
+        let start = |cluster: Cluster| {
+            let election = Election::new(&cluster, &driver, election)?;
+            Ok(Kubernetes::start(cluster, &driver, &config.nqn_prefix, election, &mut registry, &stop))
         };
-        let readiness = Readiness::not_ready(if kubernetes.is_some() {
-            "this controller is the standby: another one leads, or none yet"
-        } else {
-            "the device was not reached yet"
-        });
+        let kubernetes = cluster.map(start).transpose()?;
+        let readiness = Readiness::not_ready(not_yet(kubernetes.is_some()));
         let connection = ConnectionFollower::new(&address, &mut registry);
         let credentials = Arc::clone(client.transport().credentials());
         // Where the name cannot be read, no request can be sent either, and that one says why.
@@ -174,24 +168,48 @@ impl Setup {
 
         tokio::spawn(connection.follow(controller.device()));
         let election = kubernetes.as_ref().map(|kubernetes| Arc::clone(&kubernetes.election));
-        let (leading, ready, stopped) = (election.clone(), readiness.clone(), stop.child_token());
-        let beside = tokio::spawn(async move {
-            if let Some(election) = leading
-                && stopped.run_until_cancelled(election.won()).await.is_none()
-            {
-                return;
-            }
-            let may_send = move || ready.state() == ReadyState::Ready;
-            tokio::join!(
-                controller.watch(user, poll_interval, stopped.clone()),
-                figures.poll(may_send, stopped.clone())
-            );
-        });
+        let beside = Beside { controller, figures, user, poll_interval, readiness: readiness.clone() };
+        let beside = tokio::spawn(beside.run(election.clone(), stop.child_token()));
         let served = tokio::select! {
             served = plugin.serve(Face { routes, readiness, before_scrape: None }, stop) => served,
             failure = lost(election.as_deref()) => Err(failure),
         };
         end(served, kubernetes, beside).await
+    }
+}
+
+/// Why no call is served at first.
+fn not_yet(is_elected: bool) -> &'static str {
+    if is_elected {
+        "this controller is the standby: another one leads, or none yet"
+    } else {
+        "the device was not reached yet"
+    }
+}
+
+/// What runs beside the calls, for as long as this process leads.
+struct Beside<U> {
+    controller: Arc<Controller<RestTransport>>,
+    figures: Figures<RestTransport>,
+    /// The device user's name.
+    user: U,
+    poll_interval: Duration,
+    readiness: Readiness,
+}
+
+impl<U: Fn() -> String + Send + Sync + 'static> Beside<U> {
+    async fn run(self, election: Option<Arc<Election>>, stop: CancellationToken) {
+        let Self { controller, figures, user, poll_interval, readiness } = self;
+        if let Some(election) = election
+            && stop.run_until_cancelled(election.won()).await.is_none()
+        {
+            return;
+        }
+        let may_send = move || readiness.state() == ReadyState::Ready;
+        tokio::join!(
+            controller.watch(user, poll_interval, stop.clone()),
+            figures.poll(may_send, stop.clone())
+        );
     }
 }
 

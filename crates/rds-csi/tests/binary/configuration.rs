@@ -27,6 +27,10 @@ async fn each_flag_that_cannot_be_is_refused_with_its_name_and_what_to_write() {
         ("--pool-reserve", "51", "expected percent, 0 to 50"),
         ("--pool-reserve", "5%", "expected percent, 0 to 50"),
         ("--fencing", "maybe", "generation|host-nqn|off"),
+        ("--lease-duration", "4s", "expected 5s to 60s"),
+        ("--lease-duration", "2m", "expected 5s to 60s"),
+        ("--attachment-grace-period", "30", "as in 5s"),
+        ("--pods-unreadable", "maybe", "expected refuse or allow"),
         ("--fence-settle", "5", "as in 5s"),
         ("--no-such-flag", "x", "unexpected argument '--no-such-flag'"),
     ] {
@@ -146,6 +150,22 @@ async fn a_fence_without_a_wait_needs_a_device_that_drains() {
     refused(&hasty, &["--fence-settle", "--device unexport=drains"]).await;
     hasty.with("--device", "unexport=drains").start().await;
     refused(&controller().with("--max-volume-size", "1Mi"), &["--max-volume-size"]).await;
+}
+
+#[tokio::test]
+async fn a_look_at_everything_without_end_is_refused() {
+    let endless = controller().with("--attachment-reconcile-interval", "0s");
+    refused(&endless, &["--attachment-reconcile-interval", "5m"]).await;
+}
+
+#[tokio::test]
+async fn a_lease_needs_a_namespace() {
+    let setup = controller();
+    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: x, contexts: [{name: x, context: {cluster: x, user: x}}], \
+                      clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}], users: [{name: x, user: {}}]}";
+    let file = setup.file("kubeconfig", kubeconfig);
+    refused(&setup.with("--kubeconfig", file.to_str().unwrap()), &["--lease-namespace", "POD_NAMESPACE"])
+        .await;
 }
 
 #[tokio::test]
