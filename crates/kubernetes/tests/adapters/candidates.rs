@@ -13,8 +13,10 @@ enum Step {
     Pass(u64),
     /// A process reads the Lease.
     Read(usize),
-    /// It writes what it decided; `after`: it takes so many milliseconds; the rest of the request's fate.
+    /// It writes what it decided; the request takes so many milliseconds to arrive.
     Write(usize, u64, Fate),
+    /// It hears the answer, at the latest before it does anything else.
+    Hear(usize),
     /// It releases the Lease and another process takes its place.
     Release(usize),
     /// It dies and another process takes its place.
@@ -39,6 +41,8 @@ struct Process {
     /// Its clock's speed, in thousandths.
     speed: u64,
     plan: Option<Plan>,
+    /// The answer that is on its way: to a request sent at this time, with these transitions.
+    answer: Option<(BootTime, u32)>,
 }
 
 /// What it decided to write.
@@ -71,7 +75,12 @@ impl World {
 
     fn process(&mut self, speed: u64) -> Process {
         self.born += 1;
-        Process { candidate: Candidate::new(format!("p{}", self.born), Terms::default()), speed, plan: None }
+        Process {
+            candidate: Candidate::new(format!("p{}", self.born), Terms::default()),
+            speed,
+            plan: None,
+            answer: None,
+        }
     }
 
     fn clock(&self, process: usize) -> BootTime {
@@ -85,7 +94,15 @@ impl World {
         self.lease = Some(lease);
     }
 
+    fn hear(&mut self, of: usize) {
+        let now = self.clock(of);
+        if let Some((started, transitions)) = self.processes[of].answer.take() {
+            self.processes[of].candidate.wrote(transitions, started, now);
+        }
+    }
+
     fn read(&mut self, of: usize) {
+        self.hear(of);
         let (now, lease) = (self.clock(of), self.lease.clone());
         let process = &mut self.processes[of];
         process.plan = match process.candidate.observe(lease.clone(), now) {
@@ -98,6 +115,7 @@ impl World {
     }
 
     fn write(&mut self, of: usize, takes: u64, fate: Fate) {
+        self.hear(of);
         let started = self.clock(of);
         let Some(Plan { over, transitions, hold }) = self.processes[of].plan.take() else { return };
         self.now += takes;
@@ -109,14 +127,13 @@ impl World {
             let version = Default::default();
             self.store(Observed { version, holder, duration, transitions, released_by: None });
         }
-        self.now += takes;
-        let answered = self.clock(of);
         if arrives && hold && matches!(fate, Fate::Fine) {
-            self.processes[of].candidate.wrote(transitions, started, answered);
+            self.processes[of].answer = Some((started, transitions));
         }
     }
 
     fn release(&mut self, of: usize) {
+        self.hear(of);
         let now = self.clock(of);
         let identity = self.processes[of].candidate.identity().to_owned();
         let led = self.processes[of].candidate.release(now);
@@ -135,6 +152,7 @@ impl World {
             Step::Pass(time) => self.now += time,
             Step::Read(of) => self.read(of),
             Step::Write(of, takes, fate) => self.write(of, takes, fate),
+            Step::Hear(of) => self.hear(of),
             Step::Release(of) => self.release(of),
             Step::Die(of) => self.die(of),
             Step::Delete => self.lease = None,
@@ -152,6 +170,65 @@ impl World {
     }
 }
 
+/// A Lease as a test writes it down.
+fn lease(version: &str, holder: &str, released_by: Option<&str>) -> Observed {
+    Observed {
+        version: ("uid".to_owned(), version.to_owned()),
+        holder: holder.to_owned(),
+        duration: Duration::from_secs(15),
+        transitions: 1,
+        released_by: released_by.map(str::to_owned),
+    }
+}
+
+#[test]
+fn only_a_release_of_who_was_seen_a_moment_ago_is_believed() {
+    let at = |seconds| BootTime::since_boot(Duration::from_secs(seconds));
+    let (held, released) = (lease("1", "a", None), lease("2", "", Some("a")));
+    for (before, after, now, believed) in [
+        (Some(held.clone()), released.clone(), 5, true),
+        // Seen too long ago: somebody may have led since, and this be a backup.
+        (Some(held.clone()), released.clone(), 16, false),
+        (Some(held.clone()), lease("2", "", Some("z")), 5, false),
+        (Some(held.clone()), lease("2", "", None), 5, false),
+        (Some(held), lease("2", "z", Some("a")), 5, false),
+        (None, released, 5, false),
+    ] {
+        let mut candidate = Candidate::new("b", Terms::default());
+        if let Some(before) = before {
+            assert!(matches!(candidate.observe(Some(before), at(0)), Decision::Wait(_)));
+        }
+        let decision = candidate.observe(Some(after.clone()), at(now));
+        assert_eq!(decision == Decision::Take(2), believed, "{after:?} at {now}: {decision:?}");
+    }
+}
+
+#[test]
+fn a_nonsensical_duration_is_waited_for_a_minute_at_most() {
+    let mut candidate = Candidate::new("b", Terms::default());
+    let foreign = Observed { duration: Duration::MAX, ..lease("1", "nobody", None) };
+    let mut waited = 0;
+    let at = |seconds| BootTime::since_boot(Duration::from_secs(seconds));
+    while let Decision::Wait(_) = candidate.observe(Some(foreign.clone()), at(waited)) {
+        waited += 1;
+        assert!(waited <= 60);
+    }
+    assert_eq!(waited, 60);
+}
+
+#[test]
+fn a_leader_that_slept_through_its_lease_leads_no_more() {
+    let at = |seconds| BootTime::since_boot(Duration::from_secs(seconds));
+    let mut candidate = Candidate::new("b", Terms::default());
+    candidate.observe(Some(lease("1", "", None)), at(0));
+    assert_eq!(candidate.observe(Some(lease("1", "", None)), at(15)), Decision::Take(2));
+    candidate.wrote(2, at(15), at(16));
+    assert_eq!(candidate.sends_until(at(16)), Some(at(29)));
+    assert_eq!((candidate.sends_until(at(29)), candidate.is_over(at(29))), (None, true));
+    assert_eq!(candidate.observe(Some(lease("2", "b", None)), at(3600)), Decision::Lost);
+    assert_eq!(candidate.observe(Some(lease("2", "b", None)), at(16)), Decision::Lost);
+}
+
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![6 => Just(Fate::Fine), 1 => Just(Fate::Lost), 1 => Just(Fate::Unanswered)]
 }
@@ -162,6 +239,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..2_usize).prop_map(Step::Read),
         8 => (0..2_usize, prop_oneof![Just(0_u64), 0..2000_u64], fate())
             .prop_map(|(of, takes, fate)| Step::Write(of, takes, fate)),
+        4 => (0..2_usize).prop_map(Step::Hear),
         1 => (0..2_usize).prop_map(Step::Release),
         1 => (0..2_usize).prop_map(Step::Die),
         1 => Just(Step::Delete),
@@ -206,6 +284,7 @@ proptest! {
             for of in 0..2 {
                 world.read(of);
                 world.write(of, 0, Fate::Fine);
+                world.hear(of);
             }
         }
         prop_assert_eq!(world.leaders(), 1);
