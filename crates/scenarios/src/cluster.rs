@@ -141,7 +141,9 @@ fn start_pods(
     device: &Target,
     options: &ClusterOptions,
 ) -> Result<Vec<ControllerPod>> {
-    let pod = |number| ControllerPod::start(number, control_plane, device, &options.controller);
+    let lease = ["--lease-duration".to_owned(), options.lease.to_owned()];
+    let arguments = [lease.as_slice(), &options.controller].concat();
+    let pod = |number| ControllerPod::start(number, control_plane, device, &arguments);
     let pods = (0..options.replicas).map(pod).collect::<Result<Vec<_>>>()?;
     wait_until("a controller is ready", READY, || Ok(leader(&pods).map(drop)))?;
     Ok(pods)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod doubt;
+mod events;
 mod fencing;
 mod growth;
 mod interrupted_mkfs;

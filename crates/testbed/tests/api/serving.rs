@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testbed::{ControlPlane, Error, Tools, objects};
+use testbed::{ControlPlane, Error, Options, Tools, objects};
 
 use super::shared;
 
@@ -14,7 +14,8 @@ const SOON: Duration = Duration::from_secs(60);
 #[test]
 fn it_serves_the_pinned_release_within_seconds() {
     let start = std::time::Instant::now();
-    let control_plane = ControlPlane::start(&Tools::from_environment().unwrap()).unwrap();
+    let options = Options { known_as: vec!["192.0.2.7".parse().unwrap()], ..Options::default() };
+    let control_plane = ControlPlane::start_with(&Tools::from_environment().unwrap(), &options).unwrap();
     let took = start.elapsed();
     eprintln!("ready in {took:.1?}");
     let version = control_plane.kubectl(&["version", "-o", "json"]).unwrap();
@@ -22,6 +23,12 @@ fn it_serves_the_pinned_release_within_seconds() {
     assert_eq!(version["serverVersion"]["gitVersion"], version["clientVersion"]["gitVersion"]);
     assert!(version["serverVersion"]["gitVersion"].as_str().unwrap().starts_with("v1."), "{version}");
     assert!(took < READY, "{took:?}");
+
+    // Its certificate is for where guests find it, and for nowhere else.
+    control_plane.kubectl(&["get", "nodes", "--tls-server-name=192.0.2.7"]).unwrap();
+    let error =
+        control_plane.kubectl(&["get", "nodes", "--tls-server-name=192.0.2.8"]).unwrap_err().to_string();
+    assert!(error.contains("certificate is valid for"), "{error}");
 }
 
 #[test]
