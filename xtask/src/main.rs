@@ -29,6 +29,9 @@ enum Command {
         /// The kernel of the guests: 6.1 or 6.12.
         #[arg(long, default_value = "6.12")]
         kernel: String,
+        /// The same in a Kubernetes cluster: a claim's life, through the real sidecars.
+        #[arg(long)]
+        cluster: bool,
     },
     /// Every test, or those of one suite.
     Test {
@@ -45,7 +48,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Demo { kernel } => suites::demo(&kernel),
+        Command::Demo { kernel, cluster } => suites::demo(&kernel, cluster),
         Command::Test { suite } => suites::test(suite),
         Command::Tools => suites::tools(),
         Command::Tidy => tidy::run(),

@@ -77,14 +77,20 @@ pub(crate) fn tools() -> Result<()> {
     Ok(())
 }
 
-/// Shows one volume's life in guests.
-pub(crate) fn demo(kernel: &str) -> Result<()> {
+/// Shows one volume's life in guests, or one claim's in a cluster of them.
+pub(crate) fn demo(kernel: &str, cluster: bool) -> Result<()> {
     machine::install(GUESTS)?;
-    let folder = binaries::release()?;
+    let demo = &mut cargo();
+    demo.args(["run", "--quiet", "-p", "scenarios", "--bin"]);
+    if cluster {
+        machine::install(api::NEEDED)?;
+        demo.args(["demo_cluster", "--", kernel]).env(api::TOOLS, api::tools()?);
+    } else {
+        demo.args(["demo", "--", kernel]);
+    }
+    demo.env(BINARIES, binaries::release()?);
     println!("building the demo");
-    run(cargo()
-        .args(["run", "--quiet", "-p", "scenarios", "--bin", "demo", "--", kernel])
-        .env(BINARIES, folder))
+    run(demo)
 }
 
 /// Measures, as ratios in one run.

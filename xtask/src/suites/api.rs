@@ -15,7 +15,7 @@ use crate::tally::Tally;
 pub(super) const TOOLS: &str = "TESTBED_TOOLS";
 
 /// What ends the programs with their test.
-const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "util-linux" }];
+pub(super) const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "util-linux" }];
 
 /// The crates that have tests with a control plane, from the bottom up.
 const CRATES: &[&str] = &["testbed", "kubernetes", "scenarios"];

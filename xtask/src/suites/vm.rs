@@ -2,12 +2,12 @@
 
 mod emulator;
 
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::{GUESTS, counted_seeing};
+use super::{GUESTS, api, counted_seeing};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
 use crate::process::cargo;
@@ -19,22 +19,23 @@ const CRATES: &[&str] = &["microvm", "routeros-sim", "scenarios"];
 
 pub(super) fn run() -> Result<Tally> {
     install(GUESTS)?;
-    let folder = binaries::release()?;
+    install(api::NEEDED)?;
+    let variables = [(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())];
     let mut tally = Tally::default();
     for name in CRATES {
         println!("-- guests of {name}");
-        tally += guests_of(name, &folder)?;
+        tally += guests_of(name, &variables)?;
     }
     Ok(tally)
 }
 
 /// One crate's tests in guests. Where the emulator itself crashed a guest, the tests that failed run once more.
-fn guests_of(name: &str, folder: &Path) -> Result<Tally> {
+fn guests_of(name: &str, variables: &[(&str, OsString)]) -> Result<Tally> {
     let mut failures = Failures::default();
-    let mut tally = counted_seeing(&mut tests(name, folder, &[]), |line| failures.see(line))?;
+    let mut tally = counted_seeing(&mut tests(name, variables, &[]), |line| failures.see(line))?;
     if let Some(failed) = failures.by_the_emulator() {
         println!("-- the emulator crashed a guest (double fault); once more: {}", failed.join(", "));
-        let again = counted_seeing(&mut tests(name, folder, &failed), |_| ())?;
+        let again = counted_seeing(&mut tests(name, variables, &failed), |_| ())?;
         tally.failed = tally.failed.saturating_sub(failed.len() as u64);
         tally += again;
     }
@@ -42,10 +43,10 @@ fn guests_of(name: &str, folder: &Path) -> Result<Tally> {
 }
 
 /// The command of all tests, or of those with these names.
-fn tests(name: &str, folder: &Path, only: &[String]) -> Command {
+fn tests(name: &str, variables: &[(&str, OsString)], only: &[String]) -> Command {
     let mut test = cargo();
     test.args(["test", "-p", name, "--features", "vm", "--test", "vm", "--no-fail-fast", "--"]);
-    test.arg("--test-threads=1").env(BINARIES, folder);
+    test.arg("--test-threads=1").envs(variables.iter().map(|(name, value)| (name, value)));
     if !only.is_empty() {
         test.arg("--exact").args(only);
     }
