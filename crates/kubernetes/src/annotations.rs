@@ -27,7 +27,7 @@ pub const ATTACHED_AT: &str = "rds.csi.srvlab.io/attached-at";
 /// Volumes whose latest state waits to be written: as many events wait at most.
 const CAPACITY: usize = 1000;
 /// For one patch: a slow API server may take its time, since nobody waits.
-const REQUEST: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
 /// Between two attempts while the API server does not answer.
 const PAUSE: Duration = Duration::from_secs(2);
 /// For a PV that the watch has not shown yet, or that is refused: after these it is let go.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::ask::ask;
 use crate::{ApiError, Cause};
 
-/// The API server is in the same network: what takes longer than this is down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// With the handshake, which an API server that takes five seconds for everything must get through, too.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the bytes of one request to leave.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every cluster has it, and it is never made anew: its UID stands for the cluster.

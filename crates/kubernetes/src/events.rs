@@ -24,8 +24,8 @@ use post::Worker;
 
 /// Events that wait at most: an hour's worth of a busy controller, a few hundred bytes each.
 const CAPACITY: usize = 1000;
-/// For one request: an API server that takes five seconds a call still gets them.
-const REQUEST: Duration = Duration::from_secs(10);
+/// For one request, a connection included: an API server that takes five seconds for everything still gets them.
+const REQUEST: Duration = Duration::from_secs(30);
 
 /// In whose name events are posted (R14).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub struct Terms {
     pub duration: Duration,
     /// What of it is given up, so that clocks may go at different speeds and a request may take a moment to leave.
     pub margin: Duration,
-    /// How often a leader renews.
+    /// How often a leader renews, from start to start.
     pub renew: Duration,
     /// How often a contender looks, and how soon anybody tries again.
     pub poll: Duration,
@@ -57,8 +57,8 @@ impl Default for Terms {
             margin: Duration::from_secs(1),
             renew: Duration::from_secs(5),
             poll: Duration::from_secs(1),
-            // Two of them, a read and a write, fit into what is left after one missed renewal.
-            request: Duration::from_secs(4),
+            // An API server that takes five seconds a call keeps its leader; what hangs is tried again in time.
+            request: Duration::from_secs(6),
         }
     }
 }

@@ -13,6 +13,7 @@ mod claims;
 mod connect;
 mod edge;
 mod events;
+mod handles;
 mod lease;
 mod live;
 mod machines;

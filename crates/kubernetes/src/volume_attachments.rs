@@ -1,11 +1,11 @@
 //! VolumeAttachments: what is wanted, from a live LIST.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attachment::{Attachments, Want};
 use data_encoding::HEXLOWER;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
+use k8s_openapi::api::core::v1::PersistentVolumeSpec;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::Api;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +14,7 @@ use tracing::warn;
 use volume::{Generation, NodeId, NqnPrefix, Slot};
 
 use crate::ask::find;
-use crate::claims::entry;
+use crate::handles::Handles;
 use crate::live::list;
 use crate::{ApiError, Cause, Claims, Live};
 
@@ -63,7 +63,7 @@ impl Live {
     /// Where either list could not be had whole by `deadline`.
     pub async fn volume_attachments(&self, deadline: Instant) -> Result<VolumeAttachments, ApiError> {
         let listed = self.listed(deadline).await?;
-        let handles = if listed.is_empty() { HashMap::new() } else { self.handles(deadline).await? };
+        let handles = if listed.is_empty() { Handles::new() } else { self.handles(deadline).await? };
         Ok(map(&self.prefix, listed, |name| handles.get(name).cloned()))
     }
 
@@ -81,20 +81,14 @@ impl Live {
         deadline: Instant,
     ) -> Result<Attachments, ApiError> {
         let listed = self.listed(deadline).await?;
-        let mut handles: HashMap<String, Arc<str>> = HashMap::new();
-        for Listed { source, .. } in &listed {
-            let Source::PersistentVolume(name) = source else { continue };
-            if handles.contains_key(name) {
-                continue;
-            }
-            let known = claims.handle(name).filter(|handle| **handle != *slot.as_str());
-            let handle = match known {
-                Some(other) => Some(other),
-                None => self.handle(name, deadline).await?,
-            };
-            handles.extend(handle.map(|handle| (name.clone(), handle)));
-        }
-        let all = map(&self.prefix, listed, |name| handles.get(name).cloned());
+        let anothers = |name: &str| claims.handle(name).filter(|handle| **handle != *slot.as_str());
+        let names = listed.iter().filter_map(|listed| match &listed.source {
+            Source::PersistentVolume(name) => Some(name.as_str()),
+            Source::Handle(_) | Source::Nothing => None,
+        });
+        let open = names.filter(|name| anothers(name).is_none()).collect::<BTreeSet<_>>();
+        let live = self.handles_of(&open, deadline).await?;
+        let all = map(&self.prefix, listed, |name| live.get(name).cloned().or_else(|| anothers(name)));
         let wants = all.wants.into_iter().filter(|(of, _)| of == slot).map(|(_, want)| want).collect();
         Ok(Attachments { wants, unmapped: all.unmapped })
     }
@@ -131,23 +125,6 @@ impl Live {
         };
         list(&api, "VolumeAttachments", deadline, keep).await?;
         Ok(listed)
-    }
-
-    async fn handles(&self, deadline: Instant) -> Result<HashMap<String, Arc<str>>, ApiError> {
-        let api = Api::<PersistentVolume>::all(self.client.clone());
-        let mut handles = HashMap::new();
-        let keep = |object| {
-            handles.extend(entry(&object, &self.driver).map(|entry| (entry.name.to_string(), entry.handle)));
-        };
-        list(&api, "PersistentVolumes", deadline, keep).await?;
-        Ok(handles)
-    }
-
-    async fn handle(&self, name: &str, deadline: Instant) -> Result<Option<Arc<str>>, ApiError> {
-        let api = Api::<PersistentVolume>::all(self.client.clone());
-        let request = || format!("reading PersistentVolume {name}");
-        let object = find(request, deadline, name, api.get(name)).await?;
-        Ok(object.and_then(|object| entry(&object, &self.driver)).map(|entry| entry.handle))
     }
 }
 

@@ -141,10 +141,13 @@ impl Leader {
 
 async fn run(shared: Arc<Shared>) {
     let mut edge = Edge::new("the Lease");
+    // What this process wrote last, while nothing speaks against it.
+    let mut own = None;
     loop {
-        let pause = match shared.step().await {
-            Ok(pause) => {
+        let pause = match shared.step(own.take()).await {
+            Ok((pause, written)) => {
                 edge.worked();
+                own = written;
                 pause
             }
             Err(error) if error.is_conflict() => CONTEST_PAUSE,
@@ -160,7 +163,7 @@ async fn run(shared: Arc<Shared>) {
         }
         tokio::select! {
             () = sleep(shared.until_expiry(pause)) => {}
-            () = shared.check.notified() => {}
+            () = shared.check.notified() => own = None,
         }
     }
 }
@@ -177,52 +180,65 @@ impl Shared {
         until.map_or(pause, |until| pause.min(until.left(now)))
     }
 
-    /// Reads, decides, writes; says how long to wait.
-    async fn step(&self) -> Result<Duration, ApiError> {
-        let name = &self.name.name;
-        let deadline = Instant::now() + self.until_expiry(self.terms.request);
-        let lease = ask(|| format!("reading Lease {name}"), deadline, self.api.get_opt(name)).await?;
+    /// Reads, unless it is known that the Lease is as it was written, decides, writes; says how long to wait, and
+    /// what it wrote.
+    async fn step(&self, own: Option<Lease>) -> Result<(Duration, Option<Lease>), ApiError> {
+        let started = Instant::now();
+        // A write goes only over the version it names: where another has written since, it fails.
+        let lease = match own {
+            Some(lease) => Some(lease),
+            None => self.read().await?,
+        };
         let decision = {
             let observed = lease.as_ref().map(Observed::of);
             self.candidate().observe(observed, (self.clock)())
         };
         let lease = lease.unwrap_or_else(|| fresh(&self.name));
         match decision {
-            Decision::Wait(pause) => Ok(pause),
-            Decision::Lost => Ok(Duration::ZERO),
+            Decision::Wait(pause) => Ok((pause, None)),
+            Decision::Lost => Ok((Duration::ZERO, None)),
             Decision::Announce(transitions) => {
                 self.send(&announced(lease, transitions)).await?;
-                Ok(self.terms.poll)
+                Ok((self.terms.poll, None))
             }
             Decision::Take(transitions) | Decision::Keep(transitions) => {
-                self.hold(lease, transitions).await?;
-                Ok(self.terms.renew)
+                let written = self.hold(lease, transitions).await?;
+                Ok((self.terms.renew.saturating_sub(started.elapsed()), Some(written)))
             }
         }
     }
 
-    async fn hold(&self, lease: Lease, transitions: u32) -> Result<(), ApiError> {
+    async fn read(&self) -> Result<Option<Lease>, ApiError> {
+        let name = &self.name.name;
+        ask(|| format!("reading Lease {name}"), self.request_deadline(), self.api.get_opt(name)).await
+    }
+
+    async fn hold(&self, lease: Lease, transitions: u32) -> Result<Lease, ApiError> {
         let identity = self.candidate().identity().to_owned();
         let started = (self.clock)();
-        self.send(&held(lease, &identity, transitions, self.terms.duration)).await?;
+        let written = self.send(&held(lease, &identity, transitions, self.terms.duration)).await?;
         self.candidate().wrote(transitions, started, (self.clock)());
         if !self.elected.send_replace(true) {
             info!(%identity, transitions, "this process leads");
         }
-        Ok(())
+        Ok(written)
     }
 
-    /// Writes over exactly the version that was read, or where there was none.
-    async fn send(&self, lease: &Lease) -> Result<(), ApiError> {
+    /// Writes over exactly the version that was read, or where there was none; answers what is there now.
+    async fn send(&self, lease: &Lease) -> Result<Lease, ApiError> {
         let (name, parameters) = (&self.name.name, PostParams::default());
-        let deadline = Instant::now() + self.until_expiry(self.terms.request);
+        let deadline = self.request_deadline();
         if lease.metadata.resource_version.is_some() {
             let answer = self.api.replace(name, &parameters, lease);
-            ask(|| format!("writing Lease {name}"), deadline, answer).await.map(drop)
+            ask(|| format!("writing Lease {name}"), deadline, answer).await
         } else {
             let answer = self.api.create(&parameters, lease);
-            ask(|| format!("creating Lease {name}"), deadline, answer).await.map(drop)
+            ask(|| format!("creating Lease {name}"), deadline, answer).await
         }
+    }
+
+    fn request_deadline(&self) -> Instant {
+        Instant::now() + self.until_expiry(self.terms.request)
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), ApiError> {

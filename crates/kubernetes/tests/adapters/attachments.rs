@@ -92,6 +92,17 @@ async fn a_volume_asks_live_for_every_pv_that_is_not_known_as_anothers() {
 }
 
 #[tokio::test]
+async fn many_unknown_pvs_are_listed_and_not_asked_for_one_by_one() {
+    let many: Vec<_> =
+        (0..50).map(|n| attachment(&format!("va-{n}"), DRIVER, "a", &format!("pv-{n}"))).collect();
+    let (live, log) =
+        live(move |path| if path.contains("volumeattachments") { ok(list(&many)) } else { cluster(path) });
+    let of = live.attachments(&Slot::parse("pvc-1").unwrap(), &Claims::empty(), soon()).await.unwrap();
+    assert!(of.wants.iter().map(|want| want.name.as_str()).eq(["va-1"]));
+    assert_eq!(log.all().len(), 2);
+}
+
+#[tokio::test]
 async fn a_list_that_is_not_whole_is_no_answer() {
     for broken in ["continue=more", "persistentvolumes?"] {
         let (live, _) = live(move |path| if path.contains(broken) { refused(410) } else { cluster(path) });

@@ -26,6 +26,7 @@ struct Stored {
     lease: Option<Value>,
     version: u64,
     cut: Vec<&'static str>,
+    delay: Duration,
 }
 
 /// One API server with one Lease, and a line to it for each process.
@@ -39,6 +40,8 @@ impl Api {
             let stored = Arc::clone(&stored);
             async move {
                 let cut = stored.lock().unwrap().cut.contains(&name);
+                let delay = stored.lock().unwrap().delay;
+                sleep(delay).await;
                 if cut {
                     std::future::pending::<()>().await;
                 }
@@ -119,6 +122,20 @@ async fn one_of_two_leads_and_goes_on_leading() {
         );
     }
     assert_eq!((api.transitions(), a.term().max(b.term())), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_of_five_seconds_a_call_keeps_its_leader() {
+    let api = Api::default();
+    let a = api.process("a");
+    leads(&a, 20).await;
+    let b = api.process("b");
+    api.0.lock().unwrap().delay = Duration::from_secs(5);
+    for _ in 0..120 {
+        sleep(Duration::from_secs(1)).await;
+        assert!(a.sends_until().is_some_and(|until| until - Instant::now() > Duration::from_secs(3)));
+        assert!(b.sends_until().is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]

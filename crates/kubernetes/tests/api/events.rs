@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use kubernetes::{EventRecorder, OwnPod, Reporter};
+use kubernetes::{Connection, EventRecorder, OwnPod, Reporter, connect};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
+use testbed::Proxy;
 use testbed::objects::{self, Usage};
 use tokio::time::Instant;
 use volume::{Claim, Event, Events as _, Involved, Reason};
 
-use super::{NAMESPACE, admin, client, control_plane, soon};
+use super::{NAMESPACE, admin, client, control_plane, soon, until};
 
 async fn recorder(account: &'static str) -> EventRecorder {
     let own_pod =
@@ -97,6 +98,32 @@ async fn a_namespace_that_is_gone_costs_nothing_but_its_event() {
     recorder.drain(soon()).await;
     let ours = |event: &&Value| event["reason"] == "VolumeDetached";
     assert_eq!(events("default", "event-after").iter().filter(ours).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_slow_and_then_away_holds_up_nobody_and_gets_all_in_the_end() {
+    let (control_plane, involved) = (control_plane(), claim("event-away"));
+    let proxy = Proxy::start(control_plane.address()).unwrap();
+    let account = "rds-csi-controller";
+    let kubeconfig =
+        control_plane.kubeconfig_of_service_account(NAMESPACE, account, proxy.address()).unwrap();
+    let client = connect(&Connection::Kubeconfig(kubeconfig), "kubernetes-tests/0").await.unwrap();
+    let reporter = Reporter { component: account, instance: "p".to_owned(), own_pod: None };
+    let recorder = EventRecorder::start(client, reporter, &mut Registry::default());
+    proxy.delay(Duration::from_secs(5));
+    let started = Instant::now();
+    post(&recorder, Reason::VolumeAttached, &involved, "slow");
+    assert!(started.elapsed() < Duration::from_millis(100));
+    let ours = || events("default", "event-away").iter().filter(|event| event["type"] == "Normal").count();
+    until("posted slowly", || (ours() == 1).then_some(())).await;
+    assert!(started.elapsed() > Duration::from_secs(5));
+    proxy.cut();
+    for number in 0..20 {
+        post(&recorder, Reason::VolumeAttached, &involved, &format!("away {}", number % 4));
+    }
+    proxy.restore();
+    recorder.drain(soon()).await;
+    assert_eq!(ours(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
