@@ -1,5 +1,6 @@
 //! The control plane: etcd, API server, controller manager, scheduler.
 
+mod readiness;
 mod servers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -10,7 +11,8 @@ use std::time::Duration;
 use crate::certificates::Authority;
 use crate::folder::Folder;
 use crate::kubeconfig::{self, User};
-use crate::{Kubectl, Process, Result, Tools, free_ports, wait_until};
+use crate::{Kubectl, Process, Result, Tools, free_ports};
+use readiness::Readiness;
 use servers::Plan;
 
 /// It takes 5 s on two busy cores; another build on them may make that many times longer.
@@ -54,6 +56,7 @@ pub struct ControlPlane {
     tools: Tools,
     authority: Authority,
     address: SocketAddr,
+    readiness: Readiness,
     kubeconfigs: AtomicU32,
     folder: Folder,
 }
@@ -83,8 +86,9 @@ impl ControlPlane {
         let admin = Kubectl::new(tools.program("kubectl")?, &admin, folder.path().join("kubectl"));
         let etcd = plan.etcd(etcd_clients, etcd_peers)?;
         wait_for_port(&etcd, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), etcd_clients))?;
-        let api_server = plan.api_server(etcd_clients)?;
-        wait_for_api(&api_server, address, &admin)?;
+        let (api_server, readiness) =
+            (plan.api_server(etcd_clients)?, Readiness::new(address, &authority.certificate())?);
+        wait_for_api(&api_server, &readiness)?;
         let (controller_manager, scheduler) = (plan.controller_manager()?, plan.scheduler()?);
         wait_for_service_account(&admin, "default")?;
         Ok(Self {
@@ -96,6 +100,7 @@ impl ControlPlane {
             tools: tools.clone(),
             authority,
             address,
+            readiness,
             kubeconfigs: AtomicU32::new(0),
             folder,
         })
@@ -182,7 +187,7 @@ impl ControlPlane {
     /// Where it does not get ready.
     pub fn start_api_server(&self) -> Result<()> {
         self.api_server.start()?;
-        wait_for_api(&self.api_server, self.address, &self.admin)
+        wait_for_api(&self.api_server, &self.readiness)
     }
 
     /// Stops the API server where it is: its connections stay, requests hang.
@@ -219,16 +224,13 @@ fn wait_for_port(process: &Process, address: SocketAddr) -> Result<()> {
     process.wait_until("listens", START, || Ok(TcpStream::connect(address).ok().map(drop)))
 }
 
-/// The port opens a second before the server is ready; only then is kubectl worth its start.
-fn wait_for_api(process: &Process, address: SocketAddr, admin: &Kubectl) -> Result<()> {
-    wait_for_port(process, address)?;
-    process.wait_until("is ready", START, || Ok(admin.run(&["get", "--raw", "/readyz"]).ok().map(drop)))
+fn wait_for_api(process: &Process, readiness: &Readiness) -> Result<()> {
+    process.wait_until("is ready", START, || Ok(readiness.is_ready().then_some(())))
 }
 
 /// A controller gives each namespace its service account, without which the API server takes no pods.
 fn wait_for_service_account(admin: &Kubectl, namespace: &str) -> Result<()> {
-    let found = || Ok(admin.get(&["serviceaccount", "-n", namespace, "default"])?.map(drop));
-    wait_until(&format!("the service account of namespace {namespace}"), START, found)
+    admin.wait(&["-n", namespace, "serviceaccount/default", "--for=create"], START)
 }
 
 impl Plan<'_> {

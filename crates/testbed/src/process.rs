@@ -14,8 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, Result};
 
-/// How often a condition that no event tells of is looked at: the time of a cheap system call, many times over.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The pause between two looks at a condition that no event tells of is as long as the look was, so that one that
+/// costs a process does not take the core that it waits for; and between these two.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
 /// How many lines of a log are shown where something failed, where the launch does not say.
 const TAIL_LINES: usize = 40;
 
@@ -260,12 +261,14 @@ pub fn wait_until<T>(
 ) -> Result<T> {
     let start = Instant::now();
     loop {
+        let look = Instant::now();
         if let Some(value) = condition()? {
             return Ok(value);
         }
+        let pause = look.elapsed().clamp(PAUSES[0], PAUSES[1]);
         if start.elapsed() > within {
             return Err(Error::Late { what: what.to_owned(), within, last: String::new() });
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(pause);
     }
 }

@@ -1,5 +1,6 @@
 //! A TCP proxy before a server, to make it slow or to cut it off.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,6 +39,8 @@ struct State {
     /// The proxy was dropped.
     over: bool,
     connections: Vec<TcpStream>,
+    /// The proxy's own ends of its connections to the server, of those that are over too.
+    ends: BTreeSet<SocketAddr>,
 }
 
 impl Proxy {
@@ -72,6 +75,13 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether this peer, as the server sees it, is a client of this proxy; the server must not be so busy that ports
+    /// come round again.
+    #[must_use]
+    pub fn is_peer(&self, peer: SocketAddr) -> bool {
+        self.shared.lock().ends.contains(&peer)
     }
 
     /// From now on each piece that a client sends waits that long: a request of one piece is answered that late, a
@@ -126,6 +136,7 @@ impl Shared {
     /// Joins a client and the server, until either ends.
     fn connect(self: &Arc<Self>, client: TcpStream, server: TcpStream) -> std::io::Result<()> {
         let mut state = self.lock();
+        state.ends.insert(server.local_addr()?);
         state.connections.push(client.try_clone()?);
         state.connections.push(server.try_clone()?);
         drop(state);
