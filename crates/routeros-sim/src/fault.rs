@@ -1,11 +1,13 @@
 //! Faults: what a test lets go wrong between a request and its answer, and the log of what came.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Requests that the log keeps.
 const LOG_LENGTH: usize = 1000;
@@ -99,9 +101,16 @@ impl Fault {
 
 /// A request that came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Seen {
-    /// Counted from 1.
+    /// Counted from 1, in the order in which they were served.
     pub number: u64,
+    /// When it had come whole: milliseconds since the simulator's start.
+    pub came_millis: u64,
+    /// When its turn came.
+    pub turn_millis: u64,
+    /// Who sent it, where it came over a network.
+    pub peer: Option<SocketAddr>,
     /// HTTP method.
     pub method: String,
     /// Path and query, as sent.
@@ -127,8 +136,17 @@ pub struct Active {
 }
 
 /// All faults, and the log.
-#[derive(Debug, Default)]
-pub struct Faults(Mutex<State>);
+#[derive(Debug)]
+pub struct Faults {
+    state: Mutex<State>,
+    since: Instant,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { state: Mutex::default(), since: Instant::now() }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -168,7 +186,7 @@ impl Delay {
 
 impl Faults {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a fault in force; the answer is its number.
@@ -220,8 +238,14 @@ impl Faults {
         (state.log, state.count) = (VecDeque::new(), 0);
     }
 
-    /// Logs a request and says what happens to it.
+    /// Milliseconds since the simulator's start, as the log counts them.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Logs a request, whose turn has come, and says what happens to it.
     pub(crate) fn meet(&self, mut seen: Seen) -> Impact {
+        seen.turn_millis = self.millis();
         let mut state = self.state();
         let mut impact = Impact::default();
         for active in &mut state.active {

@@ -108,13 +108,13 @@ impl Simulator {
     /// Serves one connection over any stream, such as one half of `tokio::io::duplex`, until either side ends
     /// it or the device goes down.
     pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, scheme: Scheme) {
-        http::connection(self.shared.clone(), stream, scheme).await;
+        http::connection(self.shared.clone(), stream, http::Client { scheme, peer: None }).await;
     }
 
     /// Serves one connection in the background.
     pub fn spawn_serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, scheme: Scheme) {
         let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        tasks.spawn(http::connection(self.shared.clone(), stream, scheme));
+        tasks.spawn(http::connection(self.shared.clone(), stream, http::Client { scheme, peer: None }));
     }
 
     /// Ends serving in good order: exports closed, connections ended.

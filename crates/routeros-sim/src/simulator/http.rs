@@ -1,5 +1,6 @@
 //! HTTP/1.1 connections: login, queue, faults, answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +19,14 @@ use crate::rest::{self, Answer, Request};
 /// The largest body that is read, in bytes; the device's own bound is not known, no request of ours is near.
 const LARGEST_BODY: usize = 1 << 20;
 
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub(super) scheme: Scheme,
+    /// `None` where no network is between.
+    pub(super) peer: Option<SocketAddr>,
+}
+
 /// The connection is to end without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the reply is dropped")]
@@ -27,13 +36,13 @@ struct Dropped;
 pub(super) async fn connection(
     shared: Arc<Shared>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    scheme: Scheme,
+    client: Client,
 ) {
     let mut power = shared.power.subscribe();
     let keep_alive = shared.machine.assumptions().keep_alive == KeepAlive::Kept;
     let service = service_fn(move |request| {
         let shared = shared.clone();
-        async move { respond(&shared, scheme, request).await }
+        async move { respond(&shared, client, request).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .keep_alive(keep_alive)
@@ -46,10 +55,10 @@ pub(super) async fn connection(
 
 async fn respond(
     shared: &Arc<Shared>,
-    scheme: Scheme,
+    client: Client,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, Dropped> {
-    if scheme == Scheme::Http && !shared.rest_plain {
+    if client.scheme == Scheme::Http && !shared.rest_plain {
         return Ok(response(Answer::plain_error(403)));
     }
     let (parts, body) = request.into_parts();
@@ -69,25 +78,34 @@ async fn respond(
     };
     let assumptions = shared.machine.assumptions();
     let user = caller.user.clone();
-    let work = serve(shared.clone(), caller, request);
+    let seen = seen(shared, client, &user, &request);
+    let work = serve(shared.clone(), caller, request, seen);
     match shared.lanes.run(&user, shared.session_cap, &assumptions, work).await {
         Ok(answer) => answer.map(response),
         Err(_) => Ok(response(Answer::error(400, "Session closed"))),
     }
 }
 
-/// One request in its turn, with what goes wrong on the way.
-async fn serve(shared: Arc<Shared>, caller: Caller, request: Request) -> Result<Answer, Dropped> {
-    let mut impact = shared.faults.meet(Seen {
+/// A request as the log shows it, now that it has come.
+fn seen(shared: &Shared, client: Client, user: &str, request: &Request) -> Seen {
+    Seen {
         number: 0,
+        came_millis: shared.faults.millis(),
+        turn_millis: 0,
+        peer: client.peer,
         method: request.method.to_string(),
         path: match &request.query {
             Some(query) => format!("{}?{query}", request.path),
             None => request.path.clone(),
         },
-        user: caller.user.clone(),
+        user: user.to_owned(),
         body: String::from_utf8_lossy(&request.body).into_owned(),
-    });
+    }
+}
+
+/// One request in its turn, with what goes wrong on the way.
+async fn serve(shared: Arc<Shared>, caller: Caller, request: Request, seen: Seen) -> Result<Answer, Dropped> {
+    let mut impact = shared.faults.meet(seen);
     let mut power = shared.power.subscribe();
     let latency = *shared.latency.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let delayed = async {

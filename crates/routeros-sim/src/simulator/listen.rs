@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::http::Client;
 use super::{Scheme, Shared, http};
 
 /// How soon a lost address is tried again: another process may hold it for a moment.
@@ -53,8 +54,8 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&TlsAc
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(shared.clone(), stream, tls.cloned()));
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(shared.clone(), stream, peer, tls.cloned()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
@@ -66,15 +67,16 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&TlsAc
     }
 }
 
-async fn connection(shared: Arc<Shared>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
     // Small answers must not wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let client = |scheme| Client { scheme, peer: Some(peer) };
     match tls {
-        None => http::connection(shared, stream, Scheme::Http).await,
+        None => http::connection(shared, stream, client(Scheme::Http)).await,
         Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => http::connection(shared, stream, Scheme::Https).await,
+            Ok(stream) => http::connection(shared, stream, client(Scheme::Https)).await,
             Err(error) => tracing::debug!(%error, "TLS handshake failed"),
         },
     }
