@@ -10,6 +10,7 @@ use crate::world::{SETTLE, World};
 pub(crate) fn every_write(world: &World, change: &Change, request: &Request) {
     few_holders(&change.record);
     nothing_is_taken_from_a_live_holder(world, change, request);
+    what_may_be_wanted_stays_open(world, change, request);
     an_export_in_use_is_not_touched(world, change, request);
     a_generation_is_used_once(world, change);
     nothing_is_minted_under_an_attachment_that_stands(world, change, request);
@@ -56,6 +57,17 @@ fn nothing_is_taken_from_a_live_holder(world: &World, change: &Change, request: 
             }
         };
         assert!(may_go, "taken from live holder {holder} by {request:?}: {:?}", world.cluster);
+    }
+}
+
+/// What nobody holds the reconciler closes only once all VolumeAttachments are known and none of them is to stay.
+fn what_may_be_wanted_stays_open(world: &World, change: &Change, request: &Request) {
+    let is_stray = world.observed.record.holders.is_empty() && change.export == ExportChange::Close;
+    if let (Request::Reconcile(ask), true) = (request, is_stray) {
+        let cluster = &world.cluster;
+        let wanted = cluster.vas.iter().flatten().any(|va| !va.deleting) || cluster.unmapped.contains(&true);
+        assert!(!wanted, "closed what may be wanted: {cluster:?}");
+        assert!(ask.export_unwanted_for >= crate::world::GRACE, "closed within the grace");
     }
 }
 
@@ -132,10 +144,15 @@ fn a_running_pod_keeps_its_generation(world: &World, change: &Change, request: &
 /// A second node comes for the migration of one virtual machine, or is put back as a VolumeAttachment says.
 fn two_share_only_as_one_machine(world: &World, change: &Change, request: &Request) {
     let (old, new) = (&world.observed.record.holders, &change.record.holders);
-    if old.len() == 1 && new.len() == 2 && world.cluster.machines != Machines::Same {
-        let Request::Publish(ask) = request else { panic!("a second holder by {request:?}") };
-        let came = new.iter().any(|holder| holder.is_named(&ask.node) && !old.contains(holder));
-        assert!(!came, "a second node beside {old:?}, and its pods are {:?}", world.cluster.machines);
+    if old.is_empty() || new.len() < 2 {
+        return;
+    }
+    for came in new.iter().filter(|holder| !old.contains(holder)) {
+        let asked = matches!(request, Request::Publish(ask) if came.is_named(&ask.node));
+        let one_machine = asked && world.cluster.machines == Machines::Same;
+        let standing = world.cluster.standing(number(came));
+        let is_put_back = standing.is_some_and(|va| va.generation == change.record.generation);
+        assert!(one_machine || is_put_back, "{came} came beside {old:?} by {request:?}: {:?}", world.cluster);
     }
 }
 

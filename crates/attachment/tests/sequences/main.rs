@@ -15,7 +15,7 @@ use attachment::State;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use step::{Fault, Step};
+use step::{Fault, NodeStep, Step};
 use volume::Fencing;
 use world::{Kind, World};
 
@@ -34,14 +34,35 @@ fn run(world: &mut World, steps: &[Step]) {
     steps.iter().for_each(|step| world.take(step));
 }
 
-/// A shared block volume: detached, or in the middle of a live migration from node 0 to node 1.
-fn shared(migrating: bool) -> World {
-    let mut world = World::new(Fencing::Generation, Kind::SharedBlock);
-    for n in if migrating { 0..2 } else { 0..0 } {
-        world.take(&Step::Want(n));
-        world.take(&publish(n));
-        world.take(&Step::Pod(n));
-    }
+/// How far things have come when a sequence begins: what takes many steps would else be tried too seldom.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    /// Nobody has the volume.
+    Detached,
+    /// Node 0 has it, and node 1 wants it too; where two may share it, that is a live migration under way.
+    Wanted,
+    /// Node 0 was said to be off, node 1 has taken over, node 0 is back, and its VolumeAttachment was never deleted.
+    Overtaken,
+}
+
+fn starts() -> impl Strategy<Value = Start> {
+    prop_oneof![Just(Start::Detached), Just(Start::Wanted), Just(Start::Overtaken)]
+}
+
+fn world(fencing: Fencing, kind: Kind, start: Start) -> World {
+    let mut world = World::new(fencing, kind);
+    let off = Step::Node(0, NodeStep::OutOfService);
+    let settle = Step::Clock { milliseconds: world::SETTLE, step: 0 };
+    let steps = match start {
+        Start::Detached => vec![],
+        Start::Wanted => {
+            vec![Step::Want(0), publish(0), Step::Pod(0), Step::Want(1), publish(1), Step::Pod(1)]
+        }
+        Start::Overtaken => {
+            vec![Step::Want(0), publish(0), off.clone(), Step::Want(1), publish(1), settle, publish(1), off]
+        }
+    };
+    run(&mut world, &steps);
     world
 }
 
@@ -53,29 +74,29 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn every_promise_holds_for_a_file_system(steps in steps()) {
-        run(&mut World::new(Fencing::Generation, Kind::Filesystem), &steps);
+    fn every_promise_holds_for_a_file_system(start in starts(), steps in steps()) {
+        run(&mut world(Fencing::Generation, Kind::Filesystem, start), &steps);
     }
 
     #[test]
-    fn every_promise_holds_for_a_block_device(steps in steps()) {
-        run(&mut World::new(Fencing::HostNqn, Kind::Block), &steps);
+    fn every_promise_holds_for_a_block_device(start in starts(), steps in steps()) {
+        run(&mut world(Fencing::HostNqn, Kind::Block, start), &steps);
     }
 
     #[test]
-    fn every_promise_holds_for_a_block_device_that_two_may_share(steps in steps(), migrating: bool) {
-        run(&mut shared(migrating), &steps);
+    fn every_promise_holds_for_a_block_device_that_two_may_share(start in starts(), steps in steps()) {
+        run(&mut world(Fencing::Generation, Kind::SharedBlock, start), &steps);
     }
 
     #[test]
-    fn every_promise_holds_without_generations(steps in steps(), shared: bool) {
+    fn every_promise_holds_without_generations(start in starts(), steps in steps(), shared: bool) {
         let kind = if shared { Kind::SharedBlock } else { Kind::Filesystem };
-        run(&mut World::new(Fencing::Off, kind), &steps);
+        run(&mut world(Fencing::Off, kind, start), &steps);
     }
 
     #[test]
-    fn a_volume_can_always_be_detached_and_attached_again(steps in steps(), migrating: bool, by_order: bool) {
-        let mut world = shared(migrating);
+    fn a_volume_can_always_be_detached_and_attached_again(start in starts(), steps in steps(), by_order: bool) {
+        let mut world = world(Fencing::Generation, Kind::SharedBlock, start);
         run(&mut world, &steps);
         world.land();
         world.nobody_wants();
@@ -92,8 +113,8 @@ proptest! {
     }
 
     #[test]
-    fn a_retry_gets_the_same_context_and_writes_nothing(steps in steps(), n in 0..3usize) {
-        let mut world = World::new(Fencing::Generation, Kind::Filesystem);
+    fn a_retry_gets_the_same_context_and_writes_nothing(start in starts(), steps in steps(), n in 0..3usize) {
+        let mut world = world(Fencing::Generation, Kind::Filesystem, start);
         run(&mut world, &steps);
         let request = world.publishing(n, false, false);
         let first = world.call(&request, Fault::Nothing);
@@ -111,8 +132,13 @@ proptest! {
 fn the_sequences_come_to_every_kind_of_plan() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
-    for _ in 0..CASES / 2 {
-        for mut world in [World::new(Fencing::Generation, Kind::Filesystem), shared(false), shared(true)] {
+    for _ in 0..CASES / 3 {
+        for (kind, start) in [
+            (Kind::Filesystem, Start::Detached),
+            (Kind::SharedBlock, Start::Wanted),
+            (Kind::SharedBlock, Start::Overtaken),
+        ] {
+            let mut world = world(Fencing::Generation, kind, start);
             run(&mut world, &steps().new_tree(&mut runner).unwrap().current());
             seen.append(&mut world.seen);
         }

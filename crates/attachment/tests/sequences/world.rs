@@ -1,15 +1,16 @@
 //! A device with one volume, a cluster, a controller, and what really happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use attachment::{
     AllowList, Attached, Change, Export, ExportChange, Observed, PodsUnreadable, Reconcile, Request, State,
     Terms, unwanted,
 };
-use volume::{ClusterId, Fencing, Generation, NqnPrefix, Published, Record, Slot};
+use volume::{ClusterHash, ClusterId, Fencing, Generation, NqnPrefix, Published, Record, Slot};
 
-use crate::cluster::{Cluster, uid};
+use crate::cluster::Cluster;
 use crate::step::{Hand, NodeStep, Step};
 use crate::truth::Truth;
 
@@ -51,9 +52,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(fencing: Fencing, kind: Kind) -> Self {
-        let cluster = ClusterId::parse("c").unwrap();
+        // Digests, again: once for all worlds.
+        static NAMES: LazyLock<(ClusterHash, Slot)> = LazyLock::new(|| {
+            let cluster = ClusterId::parse("c").unwrap();
+            (cluster.hash(), Slot::for_volume(&cluster, "v"))
+        });
         Self {
-            observed: Observed { record: Record::new(cluster.hash()), export: None },
+            observed: Observed { record: Record::new(NAMES.0), export: None },
             late: None,
             cluster: Cluster::new(),
             truth: Truth::default(),
@@ -66,7 +71,7 @@ impl World {
             minted: 0,
             seen: BTreeSet::new(),
             prefix: NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap(),
-            slot: Slot::for_volume(&cluster, "v"),
+            slot: NAMES.1.clone(),
         }
     }
 
@@ -218,7 +223,7 @@ impl World {
     }
 
     pub(crate) fn uid_of(&self, n: usize) -> Option<volume::NodeUid> {
-        self.cluster.nodes[n].as_ref().and_then(|node| uid(node.uid))
+        self.cluster.nodes[n].as_ref().and_then(|node| node.uid)
     }
 
     /// Nobody wants the volume, and everything that is there maps to a volume.
