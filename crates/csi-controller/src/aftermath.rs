@@ -39,7 +39,8 @@ impl<T: Transport> Controller<T> {
         if before.holders != after.holders {
             self.mirror(slot, after);
         }
-        if before.generation.is_some() && after.holders.is_empty() {
+        let was_detached = happenings.iter().any(|it| matches!(it, Happening::Detached { .. }));
+        if was_detached && after.holders.is_empty() {
             self.hand_offs.detached(slot, self.attachments.grace);
         }
         self.agenda.follow_migration(slot, after.migration, (self.wall_clock)());

@@ -15,6 +15,7 @@ use crate::connection::ConnectionMetrics;
 use crate::door::Door;
 use crate::gate::Gate;
 use crate::hand_off::HandOffs;
+use crate::lead::Lead;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pool::Pools;
@@ -56,6 +57,8 @@ pub struct Controller<T> {
     pub(crate) writes: Writes,
     /// Whether it was said that ReadWriteMany goes without an allow list.
     pub(crate) said_unlisted: std::sync::Once,
+    /// Whether it was said that pods may not be read.
+    pub(crate) said_forbidden: std::sync::Once,
 }
 
 impl<T: Transport> Controller<T> {
@@ -71,6 +74,7 @@ impl<T: Transport> Controller<T> {
         readiness: Readiness,
     ) -> Result<Self, ConfigError> {
         config.check()?;
+        let lead = Arc::new(Lead::new(Arc::new(Alone)));
         Ok(Self {
             metrics: Metrics::register(registry),
             connection: ConnectionMetrics::register(registry),
@@ -79,8 +83,9 @@ impl<T: Transport> Controller<T> {
             settle: Settle::new(config.fence_settle, config.device.unexport),
             writes: Writes::new(config.device.order),
             said_unlisted: std::sync::Once::new(),
-            client: Door::new(client, Arc::new(Alone)),
-            gate: Gate::new(Arc::new(Alone)),
+            said_forbidden: std::sync::Once::new(),
+            client: Door::new(client, Arc::clone(&lead)),
+            gate: Gate::new(lead),
             cluster: None,
             events: Arc::new(NoEvents),
             ledger: Ledger::default(),
@@ -124,8 +129,9 @@ impl<T: Transport> Controller<T> {
     /// The same controller, which serves and sends only while it leads.
     #[must_use]
     pub fn with_leadership(mut self, leadership: Arc<dyn Leadership>) -> Self {
-        self.client.follow(Arc::clone(&leadership));
-        self.gate.follow(leadership);
+        let lead = Arc::new(Lead::new(leadership));
+        self.client.follow(Arc::clone(&lead));
+        self.gate.follow(lead);
         self
     }
 

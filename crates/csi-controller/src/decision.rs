@@ -1,6 +1,6 @@
 //! Decisions with what they have to know: `decide` names it, and it is looked up live, for this call only.
 
-use attachment::{Facts, KubernetesFacts, Later, Plan, Question, Request, Terms, decide};
+use attachment::{Facts, KubernetesFacts, Later, Machines, Plan, Question, Request, Terms, decide};
 use routeros::Transport;
 use tokio::time::Instant;
 use tonic::Status;
@@ -117,7 +117,18 @@ impl<T: Transport> Controller<T> {
             return Err(Status::internal("Kubernetes is asked where there is none: this is a bug"));
         };
         let asked = answer(cluster.as_ref(), slot, question, known, deadline).await;
-        asked.map_err(|error| unanswered(slot, &error))
+        asked.map_err(|error| unanswered(slot, &error))?;
+        if known.machines == Some(Machines::Forbidden) {
+            let second = self.attachments.pods_unreadable;
+            self.said_forbidden.call_once(|| {
+                tracing::warn!(
+                    ?second,
+                    "pods may not be read, so that nobody knows whether two nodes serve one virtual machine: what \
+                     becomes of the second is said by --pods-unreadable"
+                );
+            });
+        }
+        Ok(())
     }
 }
 

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use tonic::Status;
 use volume::Slot;
 
-use crate::Leadership;
+use crate::lead::Lead;
 
 /// What keeps calls out.
 pub(crate) struct Gate {
-    leadership: Arc<dyn Leadership>,
+    lead: Arc<Lead>,
     rebuilt: AtomicBool,
     /// The highest term that a record must not exceed: the Lease's, or one over what was read.
     term: AtomicU32,
@@ -24,13 +24,13 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate that is open as soon as this process leads: there is nothing to rebuild from.
-    pub(crate) fn new(leadership: Arc<dyn Leadership>) -> Self {
-        Self { leadership, rebuilt: AtomicBool::new(true), term: AtomicU32::new(0) }
+    pub(crate) fn new(lead: Arc<Lead>) -> Self {
+        Self { lead, rebuilt: AtomicBool::new(true), term: AtomicU32::new(0) }
     }
 
     /// From now on this leadership counts.
-    pub(crate) fn follow(&mut self, leadership: Arc<dyn Leadership>) {
-        self.leadership = leadership;
+    pub(crate) fn follow(&mut self, lead: Arc<Lead>) {
+        self.lead = lead;
     }
 
     /// Calls wait for a rebuild: others may have led before.
@@ -45,7 +45,7 @@ impl Gate {
 
     /// The highest term in any record was this: what this leader writes is above it.
     pub(crate) fn read(&self, highest_term: u32) {
-        if highest_term >= self.leadership.term().max(1) {
+        if highest_term >= self.lead.term().max(1) {
             // The Lease was made anew, or comes from a backup: what this leader writes must not look older.
             self.term.fetch_max(highest_term.saturating_add(1), Ordering::AcqRel);
         }
@@ -59,7 +59,7 @@ impl Gate {
     /// The end of a write to anything that the next leader may write too: `deadline`, or this leadership's if that is
     /// earlier.
     pub(crate) fn ends(&self, deadline: Instant) -> Instant {
-        deadline.min(self.leadership.sends_until().unwrap_or_else(Instant::now))
+        deadline.min(self.lead.sends_until().unwrap_or_else(Instant::now))
     }
 
     /// Whether calls are served now.
@@ -67,8 +67,9 @@ impl Gate {
     /// # Errors
     /// UNAVAILABLE, with who may serve them.
     pub(crate) fn check(&self) -> Result<(), Status> {
-        if self.leadership.sends_until().is_none() {
-            let text = "this controller is the standby: another one leads, and serves this call when it is tried again";
+        if self.lead.sends_until().is_none() {
+            let text = "this controller is the standby: another one leads, or which one does is being found out; \
+                        the call is tried again";
             return Err(Status::unavailable(text));
         }
         if !self.is_rebuilt() {
@@ -81,14 +82,14 @@ impl Gate {
 
     /// The term for records that are written now.
     pub(crate) fn term(&self) -> u32 {
-        self.leadership.term().max(self.term.load(Ordering::Acquire))
+        self.lead.term().max(self.term.load(Ordering::Acquire))
     }
 
     /// A record of a higher term was read: the Lease is read again, and the call that met it ends. If the Lease is
     /// still ours (the record was edited, say), the next call goes on above that term.
     pub(crate) fn outranked(&self, slot: &Slot, term: u32) -> Status {
         let own = self.term();
-        self.leadership.doubt();
+        self.lead.doubt();
         self.term.fetch_max(term.saturating_add(1), Ordering::AcqRel);
         tracing::warn!(%slot, term, own, "a record of a higher term: the Lease is read again");
         Status::unavailable(format!(
@@ -107,6 +108,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::Leadership;
 
     #[derive(Default)]
     struct Lease {
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn calls_pass_only_while_this_process_leads_and_has_read_what_is_attached() {
         let lease = Arc::new(Lease::default());
-        let mut gate = Gate::new(lease.clone());
+        let mut gate = Gate::new(Arc::new(Lead::new(lease.clone())));
         gate.require_rebuild();
         assert!(gate.check().unwrap_err().message().contains("standby"));
         *lease.until.lock().unwrap() = Some(Instant::now());
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn a_term_is_above_all_that_were_read_and_a_higher_one_makes_the_lease_be_read_again() {
         let (lease, slot) = (Arc::new(Lease::default()), Slot::parse("rds-a").unwrap());
-        let gate = Gate::new(lease.clone());
+        let gate = Gate::new(Arc::new(Lead::new(lease.clone())));
         for (read, term) in [(0, 3), (2, 3), (3, 4), (9, 10), (5, 10)] {
             gate.read(read);
             assert_eq!(gate.term(), term);

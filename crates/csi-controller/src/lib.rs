@@ -32,6 +32,7 @@ mod gate;
 mod get_capacity;
 mod get_volume;
 mod hand_off;
+mod lead;
 mod ledger;
 mod list_volumes;
 mod metrics;

@@ -37,6 +37,7 @@ impl<T: Transport> Controller<T> {
     pub(crate) async fn reconcile(&self, stop: &CancellationToken) {
         let Some(cluster) = &self.cluster else { return };
         let mut regular = Instant::now() + self.attachments.reconcile_interval;
+        let mut is_failing = false;
         loop {
             let Some(due) = stop.run_until_cancelled(self.next_look(cluster.as_ref(), regular)).await else {
                 return;
@@ -45,7 +46,11 @@ impl<T: Transport> Controller<T> {
                 if due == Due::All {
                     regular = Instant::now() + self.attachments.reconcile_interval;
                 }
-                self.look_after(due, stop).await;
+                match self.look_after(&due, stop).await {
+                    Ok(()) => is_failing = false,
+                    Err(_) if stop.is_cancelled() => return,
+                    Err(error) => self.look_later(&due, &error, &mut is_failing),
+                }
             }
             if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                 return;
@@ -61,20 +66,22 @@ impl<T: Transport> Controller<T> {
         }
     }
 
-    async fn look_after(&self, due: Due, stop: &CancellationToken) {
-        let looked = match &due {
+    async fn look_after(&self, due: &Due, stop: &CancellationToken) -> Result<(), Status> {
+        match due {
             Due::All => self.metrics.reconcile(self.look_at_all(stop)).await.map(drop),
             Due::These(slots) => self.metrics.reconcile(self.look_at_some(slots, stop)).await.map(drop),
-        };
-        if let Err(error) = looked
-            && !stop.is_cancelled()
-        {
+        }
+    }
+
+    /// Said once until it works again.
+    fn look_later(&self, due: &Due, error: &Status, is_failing: &mut bool) {
+        if !std::mem::replace(is_failing, true) {
             tracing::warn!("attachments cannot be looked after now, trying on: {}", error.message());
-            let again = Instant::now() + RETRY;
-            match due {
-                Due::All => self.agenda.all_at(again),
-                Due::These(slots) => slots.iter().for_each(|slot| self.agenda.look_at(slot, again)),
-            }
+        }
+        let again = Instant::now() + RETRY;
+        match due {
+            Due::All => self.agenda.all_at(again),
+            Due::These(slots) => slots.iter().for_each(|slot| self.agenda.look_at(slot, again)),
         }
     }
 

@@ -90,7 +90,9 @@ impl<T: Transport> Controller<T> {
     async fn follow(&self, interval: Duration) -> String {
         loop {
             sleep(interval).await;
-            if let Err(error) = self.read_pools(Instant::now() + READ_TIMEOUT).await {
+            if let Err(error) = self.read_pools(Instant::now() + READ_TIMEOUT).await
+                && self.client.is_open()
+            {
                 return error.report();
             }
         }

@@ -187,6 +187,16 @@ async fn a_record_of_a_higher_term_makes_the_lease_be_read_again_and_stops_nobod
             set_term(&device, id, 41).await;
             assert_eq!(code(driver.unpublish(id, "rds:a").await), Code::Unavailable);
             assert_eq!(kube.doubts(), 1);
+            let sent = driver.handle.faults().count();
+            for more in [31, 32] {
+                all_unavailable(&driver, id).await;
+                kube.lead_for(Duration::from_secs(86_400 * more));
+            }
+            assert_eq!(
+                driver.handle.faults().count(),
+                sent,
+                "nothing is sent before the Lease was renewed twice"
+            );
             driver.unpublish(id, "rds:a").await.unwrap();
             assert_eq!((term_of(&driver, id), kube.doubts()), (42, 1));
         })
@@ -219,6 +229,49 @@ async fn an_outage_of_the_device_is_said_at_both_of_its_edges() {
             let expected = "RDSReconnected Connection to https://rds.test restored after 1";
             assert!(events[0].starts_with(expected) && events[0].ends_with('s'), "{events:?}");
             assert_eq!(events.len(), 1);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_asks_the_same_few_questions_however_many_attachments_there_are() {
+    let (device, kube, driver) = start(&["a", "b"]).await;
+    let mut asked = Vec::new();
+    for batch in ["few", "more"] {
+        driver
+            .leading(&kube, async {
+                for n in 0..20 {
+                    let id = driver.made(&format!("pvc-{batch}-{n}")).await;
+                    kube.attach(&driver, Publishing::of(&id, "rds:a")).await.unwrap();
+                }
+            })
+            .await;
+        let next = device.driver_in(&kube, config("a"));
+        let (requests, lists) = (device.handle.faults().count(), kube.lists());
+        next.watching(async {
+            next.becomes(is_ready).await;
+            asked.push((device.handle.faults().count() - requests, kube.lists() - lists));
+        })
+        .await;
+    }
+    assert_eq!(asked[0], asked[1]);
+    assert_eq!(asked[0].1, 1, "one list of the VolumeAttachments");
+    let events = kube.events();
+    assert!(
+        events.last().unwrap().starts_with("StartupReconciliation Rebuilt 40 attachments of 40 volumes in ")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_is_no_hand_off() {
+    let (_device, kube, driver) = start(&["a", "b"]).await;
+    driver
+        .leading(&kube, async {
+            let id = driver.made("pvc-1").await;
+            kube.attach(&driver, Publishing::of(&id, "rds:a")).await.unwrap();
+            kube.delete_want(&id, "a");
+            kube.attach(&driver, Publishing::of(&id, "rds:b")).await.unwrap();
+            assert_eq!(driver.metric("rds_csi_attachment_grace_period_used_total"), 0.0);
         })
         .await;
 }
