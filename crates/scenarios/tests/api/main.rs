@@ -1,8 +1,12 @@
 //! The driver as it ships, called by the real sidecars of a real control plane: `cargo xtask test api`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod annotations;
+mod by_hand;
+mod events;
 mod failover;
 mod provisioning;
+mod rights;
 
 use std::time::Duration;
 
