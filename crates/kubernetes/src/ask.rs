@@ -55,6 +55,11 @@ impl ApiError {
         self.code() == Some(403)
     }
 
+    /// 401 or 403: this client, or this request of it, is not to be served.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.code(), Some(401 | 403))
+    }
+
     /// 404.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -110,10 +110,15 @@ impl Worker {
 
     /// The same request until it succeeds, cannot, or was tried often enough.
     async fn again(&mut self, api: &Api<v1::Event>, request: &Request) -> Result<(), ApiError> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut was_away) = (FIRST_PAUSE, false);
         for _ in 1..ATTEMPTS {
             match request.send(api, self.request).await {
-                Err(error) if error.is_retriable() => self.edge.failed(&error),
+                Err(error) if error.is_retriable() => {
+                    was_away = true;
+                    self.edge.failed(&error);
+                }
+                // Seen of 1.36: one that has just started refuses everybody until it has read the roles.
+                Err(error) if was_away && error.is_refusal() => {}
                 answer => return answer,
             }
             sleep(pause).await;

@@ -196,6 +196,18 @@ async fn the_queue_drains_when_the_server_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_comes_back_and_refuses_until_it_knows_the_roles_gets_the_event() {
+    let answers = Mutex::new([503, 401, 403, 403].into_iter());
+    let bench = Bench::new(move |asked| {
+        let code = answers.lock().unwrap().next();
+        std::future::ready(code.map_or_else(|| ok(asked.body), refused))
+    });
+    bench.post(Reason::VolumeAttached, claim(), "m");
+    bench.drain().await;
+    assert_eq!(bench.metric(r#"rds_csi_events_posted_total{reason="VolumeAttached"}"#), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_lost_after_the_effect_makes_no_second_event() {
     let stored = store();
     let lose = AtomicU16::new(1);
