@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use testbed::{ControlPlane, Kubectl, Tools, objects, wait_until};
+use testbed::{ControlPlane, Kubectl, Proxy, Tools, objects, wait_until};
 
 use crate::csi::node_id;
 use crate::folder::Folder;
@@ -27,8 +27,9 @@ pub const STORAGE_CLASS: &str = "rds";
 /// The service account of the controller and its sidecars.
 const ACCOUNT: &str = "rds-csi-controller";
 
-/// A leader is ready within seconds of its start; a busy machine gets many times that.
-const READY: Duration = Duration::from_secs(60);
+/// A leader is ready within seconds of the Lease's duration, and of the device's cap of 60 s where no order is known;
+/// a busy machine gets twice that.
+const READY: Duration = Duration::from_secs(180);
 
 /// What may differ from one cluster to the next.
 #[derive(Clone, Debug)]
@@ -143,7 +144,12 @@ fn start_pods(
 ) -> Result<Vec<ControllerPod>> {
     let lease = ["--lease-duration".to_owned(), options.lease.to_owned()];
     let arguments = [lease.as_slice(), &options.controller].concat();
-    let pod = |number| ControllerPod::start(number, control_plane, device, &arguments);
+    let is_one_of_several = options.replicas > 1;
+    let pod = |number| {
+        let link =
+            is_one_of_several.then(|| Ok::<_, anyhow::Error>(Proxy::start(device.port()?)?)).transpose()?;
+        ControllerPod::start(number, control_plane, device, link, &arguments)
+    };
     let pods = (0..options.replicas).map(pod).collect::<Result<Vec<_>>>()?;
     wait_until("a controller is ready", READY, || Ok(leader(&pods).map(drop)))?;
     Ok(pods)

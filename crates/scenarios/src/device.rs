@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use serde_json::Value;
 use testbed::{Launch, Process};
 
@@ -23,6 +24,20 @@ pub struct Target {
     pub data_address: String,
 }
 
+impl Target {
+    /// Where its management is on this machine's loopback.
+    pub(crate) fn port(&self) -> Result<SocketAddr> {
+        let port = self.management.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.with_context(|| format!("no port in {}", self.management))?;
+        Ok(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// The same device by another port of loopback: its certificate is one for that too.
+    pub(crate) fn by(&self, address: SocketAddr) -> Self {
+        Self { management: format!("https://localhost:{}", address.port()), ..self.clone() }
+    }
+}
+
 /// `rds-sim` without a data plane.
 #[derive(Debug)]
 pub struct Device {
@@ -30,6 +45,26 @@ pub struct Device {
     target: Target,
     control: SocketAddr,
     folder: Folder,
+}
+
+/// A request that the device has begun to serve.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeviceRequest {
+    /// Counted in the order of their turns.
+    pub number: u64,
+    /// When it had come, in milliseconds since the device's start.
+    pub came_millis: u64,
+    /// When its turn came.
+    pub turn_millis: u64,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Its body.
+    pub body: String,
 }
 
 /// It is up within milliseconds; a slow machine gets many times that.
@@ -108,6 +143,15 @@ impl Device {
     pub fn requests(&self) -> Result<u64> {
         let answer = self.control("GET", "/requests", &Value::Null)?;
         answer["count"].as_u64().with_context(|| format!("no count in {answer}"))
+    }
+
+    /// The last thousand requests that it has begun to serve, in that order.
+    ///
+    /// # Errors
+    /// Where it does not say.
+    pub fn log(&self) -> Result<Vec<DeviceRequest>> {
+        let mut answer = self.control("GET", "/requests", &Value::Null)?;
+        Ok(serde_json::from_value(answer["requests"].take())?)
     }
 
     /// NQNs that it exports, of what there is a data plane for or would be.

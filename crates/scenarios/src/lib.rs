@@ -29,7 +29,7 @@ pub use cluster::{
 };
 pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};
-pub use device::{Device, Target};
+pub use device::{Device, DeviceRequest, Target};
 pub use node::Node;
 pub use rds::Rds;
 pub use shape::Shape;

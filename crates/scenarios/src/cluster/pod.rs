@@ -9,7 +9,7 @@ use testbed::{ControlPlane, Proxy, SidecarOptions, Sidecars, free_ports, objects
 
 use super::{ACCOUNT, NAMESPACE};
 use crate::folder::Folder;
-use crate::{Controller, Target, http};
+use crate::{Controller, Device, DeviceRequest, Target, http};
 
 /// A controller with its sidecars. The controller reaches the API server through a proxy of its own, so that it
 /// alone can be cut off; the sidecars reach it directly and go on calling.
@@ -21,6 +21,8 @@ pub struct ControllerPod {
     pub controller: Controller,
     /// Between the driver and the API server.
     pub api: Proxy,
+    /// Between the driver and the device, where there are several: it tells which of them sent a request.
+    pub link: Option<Proxy>,
     /// The Pod object; nothing schedules it.
     pub object: Value,
     metrics: SocketAddr,
@@ -32,11 +34,13 @@ impl ControllerPod {
         number: usize,
         control_plane: &ControlPlane,
         device: &Target,
+        link: Option<Proxy>,
         arguments: &[String],
     ) -> Result<Self> {
         let name = format!("{ACCOUNT}-{number}");
         let folder = control_plane.folder().join(&name);
         let api = Proxy::start(control_plane.address())?;
+        let device = &link.as_ref().map_or_else(|| device.clone(), |link| device.by(link.address()));
         let account = |server| control_plane.kubeconfig_of_service_account(NAMESPACE, ACCOUNT, server);
         let object = control_plane.admin().create(&object(&name))?;
         let uid = object["metadata"]["uid"].as_str().context("a Pod without UID")?;
@@ -59,7 +63,7 @@ impl ControllerPod {
             attacher: Vec::new(),
         };
         let sidecars = Sidecars::start(control_plane.tools(), &folder, &options)?;
-        Ok(Self { sidecars, controller, api, object, metrics })
+        Ok(Self { sidecars, controller, api, link, object, metrics })
     }
 
     /// SIGKILLs the controller and its sidecars.
@@ -75,6 +79,36 @@ impl ControllerPod {
     pub fn restart(&self) -> Result<()> {
         self.controller.crash_and_restart()?;
         Ok(self.sidecars.restart()?)
+    }
+
+    /// Starts what has ended, as the kubelet does. A container that ends again and again would be restarted later and
+    /// later, which is left out.
+    ///
+    /// # Errors
+    /// Where a process cannot be started.
+    pub fn revive(&self) -> Result<()> {
+        let Sidecars { provisioner, attacher } = &self.sidecars;
+        for process in [&self.controller.process, provisioner, attacher] {
+            if !process.is_running() {
+                process.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What this controller, one of several, has sent to the device, of what the device remembers.
+    ///
+    /// # Errors
+    /// Where the device does not say, or this controller is the only one.
+    pub fn sent_to(&self, device: &Device) -> Result<Vec<DeviceRequest>> {
+        let link = self.link.as_ref().context("one controller alone reaches its device directly")?;
+        Ok(device.log()?.into_iter().filter(|request| link.is_peer(request.peer)).collect())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
     /// What the controller's metrics are now.

@@ -5,7 +5,10 @@ mod annotations;
 mod by_hand;
 mod events;
 mod failover;
+mod leadership;
+mod leadership_pair;
 mod provisioning;
+mod rebuild;
 mod rights;
 
 use std::time::Duration;
