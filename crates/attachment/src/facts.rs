@@ -68,9 +68,11 @@ pub struct Want {
 /// What the pods say of a volume that a second node asks for (R18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machines {
-    /// All pods that use the claim belong to one VirtualMachineInstance.
+    /// All pods that use the claim belong to one VirtualMachineInstance, and one of them is on the node that asks.
     Same,
-    /// They belong to several, or some to none while others do.
+    /// They belong to several, or some to none while others do; or none of a machine's is on the node that asks. Who
+    /// came there for another machine and left may leave the request behind, and one like it may come again: it would
+    /// find the volume attached.
     Different,
     /// None of them belongs to a virtual machine.
     NoMachine,

@@ -44,6 +44,7 @@ impl<T: Transport> Controller<T> {
             self.hand_offs.detached(slot, self.attachments.grace);
         }
         self.agenda.follow_migration(slot, after.migration, (self.wall_clock)());
+        self.follow_unfenced(slot, after);
         self.metrics.migrations().set_active(self.agenda.migrations());
         happenings
     }

@@ -45,8 +45,8 @@ pub trait Cluster: Send + Sync {
     /// The VolumeAttachments of this driver, all of them.
     async fn all_attachments(&self, deadline: Instant) -> Result<AllAttachments, Unanswered>;
 
-    /// Whose pods use the volume's claim, on whatever node.
-    async fn machines(&self, slot: &Slot, deadline: Instant) -> Result<Machines, Unanswered>;
+    /// Whose pods use the volume's claim, on whatever node, while `node` asks for it.
+    async fn machines(&self, slot: &Slot, node: &NodeId, deadline: Instant) -> Result<Machines, Unanswered>;
 
     /// The claim of the PV whose `volumeHandle` is this volume: from an index that a watch fills.
     fn claim(&self, slot: &Slot) -> Option<Claim>;

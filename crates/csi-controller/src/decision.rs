@@ -54,7 +54,7 @@ impl<T: Transport> Controller<T> {
         self.excuse_list(volume, &mut facts);
         for _ in 0..MOST_QUESTIONS {
             match decide(&volume.observed(), request, &facts, &self.terms(slot)) {
-                Plan::Ask(question) => self.look_up(slot, question, &mut facts, deadline).await?,
+                Plan::Ask(question) => self.look_up(slot, request, question, &mut facts, deadline).await?,
                 Plan::Outranked(term) => return Err(self.gate.outranked(slot, term)),
                 Plan::Later(later) => return Err(not_now(slot, &later)),
                 plan => return Ok(plan),
@@ -109,6 +109,7 @@ impl<T: Transport> Controller<T> {
     async fn look_up(
         &self,
         slot: &Slot,
+        request: &Request,
         question: Question,
         facts: &mut Facts,
         deadline: Instant,
@@ -116,7 +117,7 @@ impl<T: Transport> Controller<T> {
         let (Facts::Kubernetes(known), Some(cluster)) = (facts, &self.cluster) else {
             return Err(Status::internal("Kubernetes is asked where there is none: this is a bug"));
         };
-        let asked = answer(cluster.as_ref(), slot, question, known, deadline).await;
+        let asked = answer(cluster.as_ref(), slot, request, question, known, deadline).await;
         asked.map_err(|error| unanswered(slot, &error))?;
         if known.machines == Some(Machines::Forbidden) {
             let second = self.attachments.pods_unreadable;
@@ -135,6 +136,7 @@ impl<T: Transport> Controller<T> {
 async fn answer(
     cluster: &dyn Cluster,
     slot: &Slot,
+    request: &Request,
     question: Question,
     known: &mut KubernetesFacts,
     deadline: Instant,
@@ -147,7 +149,12 @@ async fn answer(
             }
         }
         Question::Attachments => known.attachments = Some(cluster.attachments(slot, deadline).await?),
-        Question::Machines => known.machines = Some(cluster.machines(slot, deadline).await?),
+        Question::Machines => {
+            let Request::Publish(ask) = request else {
+                return Err(Unanswered("only who gets a volume is asked for its pods: this is a bug".into()));
+            };
+            known.machines = Some(cluster.machines(slot, &ask.node, deadline).await?);
+        }
     }
     Ok(())
 }

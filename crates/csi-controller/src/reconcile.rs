@@ -2,7 +2,8 @@
 //! attachments.md ("Reconciler").
 //!
 //! It looks when the watches say that something may be left to do, when the device is back, when a grace or a
-//! migration's deadline ends, and at everything in a regular interval. It never polls. A look at everything is one
+//! migration's deadline ends, again and again at a volume with a member that is not fenced, and at everything in a
+//! regular interval. Nothing else is polled. A look at everything is one
 //! list of the VolumeAttachments and one streamed list of the disks; what seems to need something is then looked at
 //! alone, under its lock, with a reading of its own and live answers.
 

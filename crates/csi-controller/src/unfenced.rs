@@ -4,6 +4,8 @@
 //! The annotation is there before the record says so, and goes before the record forgets it: a call that ends in
 //! between is made again, and finds one of the two still to be written.
 
+use std::time::Duration;
+
 use attachment::must_stay_alone;
 use routeros::Transport;
 use tokio::time::Instant;
@@ -14,7 +16,18 @@ use crate::Controller;
 use crate::decision::unanswered;
 use crate::events::names;
 
+/// A member's Node may be Ready long before its kubelet says that the volume is not in use; no watch tells that, for
+/// every pod that ends anywhere would wake the reconciler. A look is a list and two readings, of these volumes only.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
 impl<T: Transport> Controller<T> {
+    /// Looks again soon at a volume with a member that is not fenced yet.
+    pub(crate) fn follow_unfenced(&self, slot: &Slot, record: &Record) {
+        if must_stay_alone(record).is_some() {
+            self.agenda.look_at(slot, Instant::now() + LOOK_AGAIN);
+        }
+    }
+
     /// Before a record is written over another one: tells the nodes that stay whether they do so alone.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use tokio::time::Instant;
-use volume::Claim;
+use volume::{Claim, NodeId};
 
 use crate::live::list;
 use crate::{ApiError, Live};
@@ -22,6 +22,8 @@ const LONGEST_CHAIN: usize = 4;
 pub struct PodClaims {
     /// Its UID.
     pub uid: String,
+    /// The node that it is bound to; empty where it is not yet.
+    pub node: String,
     /// Its controller, where that is a machine or a pod.
     pub owner: Option<PodOwner>,
     /// Succeeded or Failed: its containers have ended for good.
@@ -40,32 +42,38 @@ pub enum PodOwner {
 }
 
 impl Live {
-    /// Whose pods use the claim, by a live LIST of its namespace's pods.
+    /// Whose pods use the claim while `node` asks for it, by a live LIST of its namespace's pods.
     ///
     /// # Errors
     /// Where the API server did not say; that pods may not be read is an answer.
-    pub async fn machines(&self, claim: &Claim, deadline: Instant) -> Result<Machines, ApiError> {
+    pub async fn machines(
+        &self,
+        claim: &Claim,
+        node: &NodeId,
+        deadline: Instant,
+    ) -> Result<Machines, ApiError> {
         let api = Api::<Pod>::namespaced(self.client.clone(), &claim.namespace);
         let mut pods = Vec::new();
         let keep = |pod: Pod| pods.push(read(pod, &claim.name));
         match list(&api, &format!("pods of namespace {}", claim.namespace), deadline, keep).await {
-            Ok(()) => Ok(machines_of(&pods)),
+            Ok(()) => Ok(machines_of(&pods, node)),
             Err(error) if error.is_forbidden() => Ok(Machines::Forbidden),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Whose the pods are that use the claim and are not finished.
+/// Whose the pods are that use the claim and are not finished, while `node` asks for it.
 #[must_use]
-pub fn machines_of(pods: &[PodClaims]) -> Machines {
+pub fn machines_of(pods: &[PodClaims], node: &NodeId) -> Machines {
     let owners: HashMap<&str, &PodClaims> = pods.iter().map(|pod| (pod.uid.as_str(), pod)).collect();
     let users = pods.iter().filter(|pod| pod.uses && !pod.finished);
+    let is_there = users.clone().any(|pod| pod.node == node.name());
     let machines: BTreeSet<Option<&str>> = users.map(|pod| machine(pod, &owners)).collect();
     let mut machines = machines.into_iter();
     match (machines.next(), machines.next()) {
         (None | Some(None), None) => Machines::NoMachine,
-        (Some(Some(_)), None) => Machines::Same,
+        (Some(Some(_)), None) if is_there => Machines::Same,
         _ => Machines::Different,
     }
 }
@@ -84,9 +92,11 @@ fn machine<'a>(pod: &'a PodClaims, pods: &HashMap<&str, &'a PodClaims>) -> Optio
 fn read(pod: Pod, claim: &str) -> PodClaims {
     let name = pod.metadata.name.unwrap_or_default();
     let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
-    let volumes = pod.spec.and_then(|spec| spec.volumes).unwrap_or_default();
+    let spec = pod.spec.unwrap_or_default();
+    let volumes = spec.volumes.unwrap_or_default();
     PodClaims {
         uid: pod.metadata.uid.unwrap_or_default(),
+        node: spec.node_name.unwrap_or_default(),
         owner: pod.metadata.owner_references.unwrap_or_default().into_iter().find_map(owner),
         finished: phase == "Succeeded" || phase == "Failed",
         uses: volumes.iter().any(|volume| uses(volume, &name, claim)),
@@ -120,10 +130,12 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    /// A pod on the node of its name.
     fn pod(name: &str, owners: Value, phase: &str, claim: &str) -> Value {
+        let volumes = json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
         json!({
             "metadata": {"name": name, "uid": format!("uid-{name}"), "ownerReferences": owners},
-            "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]},
+            "spec": {"containers": [], "nodeName": name, "volumes": volumes},
             "status": {"phase": phase},
         })
     }
@@ -136,16 +148,27 @@ mod tests {
         pod(name, owned("kubevirt.io/v1", "VirtualMachineInstance", machine), phase, "data")
     }
 
-    fn asked(pods: &[Value]) -> Machines {
+    fn asked(pods: &[Value], node: &str) -> Machines {
         let pods = pods.iter().map(|pod| read(serde_json::from_value(pod.clone()).unwrap(), "data"));
-        machines_of(&pods.collect::<Vec<_>>())
+        machines_of(&pods.collect::<Vec<_>>(), &NodeId::of_node(node).unwrap())
     }
 
     #[test]
     fn launchers_of_one_machine_are_the_same_and_of_two_are_not() {
         let (a, b) = (launcher("a", "vm-1", "Running"), launcher("b", "vm-1", "Pending"));
-        assert_eq!(asked(&[a.clone(), b.clone()]), Machines::Same);
-        assert_eq!(asked(&[a, b, launcher("c", "vm-2", "Running")]), Machines::Different);
+        assert_eq!(asked(&[a.clone(), b.clone()], "b"), Machines::Same);
+        assert_eq!(asked(&[a, b, launcher("c", "vm-2", "Running")], "b"), Machines::Different);
+    }
+
+    #[test]
+    fn a_node_without_a_pod_of_the_machine_is_not_its_migrations_target() {
+        let source = launcher("a", "vm-1", "Running");
+        let mut unbound = launcher("b", "vm-1", "Pending");
+        unbound["spec"]["nodeName"] = json!(null);
+        for beside in [json!({}), unbound, launcher("b", "vm-1", "Failed"), launcher("c", "vm-1", "Pending")]
+        {
+            assert_eq!(asked(&[source.clone(), beside.clone()], "b"), Machines::Different, "{beside}");
+        }
     }
 
     #[test]
@@ -154,18 +177,18 @@ mod tests {
         quiet["spec"]["volumes"] = json!([]);
         let plug = pod("hp-1", owned("v1", "Pod", "uid-a"), "Running", "data");
         let other = launcher("b", "vm-1", "Running");
-        assert_eq!(asked(&[quiet.clone(), plug.clone(), other]), Machines::Same);
-        assert_eq!(asked(std::slice::from_ref(&plug)), Machines::NoMachine);
+        assert_eq!(asked(&[quiet.clone(), plug.clone(), other], "b"), Machines::Same);
+        assert_eq!(asked(std::slice::from_ref(&plug), "hp-1"), Machines::NoMachine);
         let strange = launcher("c", "vm-2", "Running");
-        assert_eq!(asked(&[quiet, plug, strange]), Machines::Different);
+        assert_eq!(asked(&[quiet, plug, strange], "c"), Machines::Different);
     }
 
     #[test]
     fn pods_of_no_machine_are_plain_and_beside_a_machine_they_are_different() {
         let plain = pod("p", json!(null), "Running", "data");
-        assert_eq!(asked(&[]), Machines::NoMachine);
-        assert_eq!(asked(&[plain.clone(), plain.clone()]), Machines::NoMachine);
-        assert_eq!(asked(&[plain, launcher("a", "vm-1", "Running")]), Machines::Different);
+        assert_eq!(asked(&[], "p"), Machines::NoMachine);
+        assert_eq!(asked(&[plain.clone(), plain.clone()], "p"), Machines::NoMachine);
+        assert_eq!(asked(&[plain, launcher("a", "vm-1", "Running")], "a"), Machines::Different);
     }
 
     #[test]
@@ -181,7 +204,7 @@ mod tests {
             json!([{}]),
         ] {
             let pods = [pod("p", owners.clone(), "Running", "data"), launcher("a", "vm-1", "Running")];
-            assert_eq!(asked(&pods), Machines::Different, "{owners}");
+            assert_eq!(asked(&pods, "a"), Machines::Different, "{owners}");
         }
     }
 
@@ -195,7 +218,7 @@ mod tests {
             json!({}),
             json!({"metadata": {}, "spec": {"containers": [], "volumes": [{"name": ""}]}}),
         ];
-        assert_eq!(asked(&pods), Machines::Same);
+        assert_eq!(asked(&pods, "a"), Machines::Same);
     }
 
     #[test]

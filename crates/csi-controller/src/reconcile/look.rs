@@ -122,6 +122,7 @@ impl<T: Transport> Controller<T> {
             }
             _ => {
                 self.next_age(slot);
+                self.follow_unfenced(slot, &volume.record);
                 Ok(None)
             }
         }

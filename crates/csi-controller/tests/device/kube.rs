@@ -217,7 +217,7 @@ impl Cluster for Kube {
         Ok(AllAttachments { wants, unmapped: objects.unmapped.clone() })
     }
 
-    async fn machines(&self, _: &Slot, _: Instant) -> Result<Machines, Unanswered> {
+    async fn machines(&self, _: &Slot, _: &NodeId, _: Instant) -> Result<Machines, Unanswered> {
         Ok(self.answering()?.machines.unwrap_or(Machines::NoMachine))
     }
 

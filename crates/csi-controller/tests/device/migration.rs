@@ -150,9 +150,9 @@ async fn a_member_that_left_unproven_bars_nodes_and_pods_until_it_is_seen_to_hav
             kube.wake();
             tokio::time::sleep(Duration::from_secs(5)).await;
             assert!(kube.mark(&id, "b").is_some(), "it still uses the volume");
+            // What its kubelet says later on wakes nobody.
             kube.set_node("a", |facts| facts.in_use = false);
-            kube.wake();
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
             assert_eq!(kube.mark(&id, "b"), None);
             assert!(record(&driver, &id).left.is_empty() && driver.is_exported(&id));
             driver.publish(Publishing::shared_block(&id, "rds:c")).await.unwrap();

@@ -76,10 +76,10 @@ async fn the_cluster_is_the_uid_of_kube_system() {
 async fn pods_that_may_not_be_read_are_an_answer_and_a_server_that_fails_is_none() {
     let claim = Claim { namespace: "apps".to_owned(), name: "data".to_owned(), uid: String::new() };
     let (plain, log) = live(|_| ok(list(&[])));
-    assert_eq!(plain.machines(&claim, soon()).await, Ok(Machines::NoMachine));
+    assert_eq!(plain.machines(&claim, &node(), soon()).await, Ok(Machines::NoMachine));
     assert_eq!(log.all()[0].path, "/api/v1/namespaces/apps/pods?&limit=500");
-    assert_eq!(live(|_| refused(403)).0.machines(&claim, soon()).await, Ok(Machines::Forbidden));
-    assert!(live(|_| refused(500)).0.machines(&claim, soon()).await.is_err());
+    assert_eq!(live(|_| refused(403)).0.machines(&claim, &node(), soon()).await, Ok(Machines::Forbidden));
+    assert!(live(|_| refused(500)).0.machines(&claim, &node(), soon()).await.is_err());
 }
 
 #[tokio::test]

@@ -67,19 +67,22 @@ fn launcher(name: &str, machine: &str, claims: &[&str]) -> Value {
 async fn pods_of_one_machine_are_told_from_those_of_two() {
     let live = live("rds-csi-controller").await;
     let claim = Claim { namespace: "default".to_owned(), name: "vm-disk".to_owned(), uid: String::new() };
-    let ask = async || live.machines(&claim, soon()).await.unwrap();
-    assert_eq!(ask().await, Machines::NoMachine);
+    let ask = async |on: &str| live.machines(&claim, &node(on), soon()).await.unwrap();
+    assert_eq!(ask("vm-b").await, Machines::NoMachine);
     let source = admin(&launcher("vm-source", "vm-1", &[]));
     let mut plug = objects::block_pod("hp-volume", None, &["vm-disk"]);
     plug["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Pod", "controller": true,
         "name": "vm-source", "uid": source["metadata"]["uid"]}]);
     admin(&plug);
-    admin(&launcher("vm-target", "vm-1", &["vm-disk"]));
-    assert_eq!(ask().await, Machines::Same);
+    let mut target = launcher("vm-target", "vm-1", &["vm-disk"]);
+    target["spec"]["nodeName"] = "vm-b".into();
+    admin(&target);
+    assert_eq!(ask("vm-b").await, Machines::Same);
+    assert_eq!(ask("vm-c").await, Machines::Different, "none of its pods is there");
     admin(&launcher("vm-other", "vm-2", &["vm-disk"]));
-    assert_eq!(ask().await, Machines::Different);
+    assert_eq!(ask("vm-b").await, Machines::Different);
     control_plane().set_pod_phase("vm-other", "Succeeded").unwrap();
-    assert_eq!(ask().await, Machines::Same);
+    assert_eq!(ask("vm-b").await, Machines::Same);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,10 +128,10 @@ impl ClusterPort for Asked {
         Ok(AllAttachments { wants: all.wants, unmapped: all.unmapped })
     }
 
-    async fn machines(&self, slot: &Slot, deadline: Instant) -> Result<Machines, Unanswered> {
+    async fn machines(&self, slot: &Slot, node: &NodeId, deadline: Instant) -> Result<Machines, Unanswered> {
         let unknown = || Unanswered(format!("no PersistentVolume of {slot} with a claim is known yet"));
         let claim = self.claims.claim(slot).ok_or_else(unknown)?;
-        self.live.machines(&claim, deadline).await.map_err(unanswered)
+        self.live.machines(&claim, node, deadline).await.map_err(unanswered)
     }
 
     fn claim(&self, slot: &Slot) -> Option<Claim> {
