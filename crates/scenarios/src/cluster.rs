@@ -3,6 +3,7 @@
 mod guests;
 mod kubelet;
 mod pod;
+mod virtual_machine;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::{Device, Target};
 pub use guests::GuestCluster;
 pub use kubelet::{Kubelet, PodVolume};
 pub use pod::ControllerPod;
+pub use virtual_machine::{VirtualMachine, hot_plug_name, hot_plug_pod};
 
 /// The driver's name, as it is without a flag.
 pub const DRIVER: &str = "rds.csi.srvlab.io";

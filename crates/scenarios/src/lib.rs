@@ -25,7 +25,7 @@ mod system;
 pub use binaries::binary;
 pub use cluster::{
     Cluster, ClusterOptions, ControllerPod, DRIVER, GuestCluster, Kubelet, NAMESPACE, PodVolume,
-    STORAGE_CLASS,
+    STORAGE_CLASS, VirtualMachine, hot_plug_name, hot_plug_pod,
 };
 pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};

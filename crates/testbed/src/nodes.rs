@@ -54,6 +54,20 @@ impl ControlPlane {
         self.kubectl(&["taint", "node", node, taint]).map(drop)
     }
 
+    /// Keeps `volumesInUse` of a Node's status true, as its kubelet would: what is listed there is not detached.
+    /// `unique` is how kubelet and the attach/detach controller call the volume.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`](crate::Kubectl::run); where the Node is gone.
+    pub fn set_in_use(&self, node: &str, unique: &str, is_used: bool) -> Result<()> {
+        let object = self.admin().get(&["node", node])?.unwrap_or_default();
+        let listed = object["status"]["volumesInUse"].as_array().into_iter().flatten();
+        let mut used: Vec<&str> = listed.filter_map(Value::as_str).filter(|name| *name != unique).collect();
+        used.extend(is_used.then_some(unique));
+        let patch = json!({ "status": { "volumesInUse": used } });
+        self.admin().patch(&["node", node, "--subresource=status"], &patch)
+    }
+
     /// Sets the phase of a Pod in `default`, as its kubelet would: `Running`, `Succeeded`, …
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use csi_grpc::v1::Volume;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::{ControlPlane, Kubectl, wait_until};
 
 use super::{DRIVER, GuestCluster};
@@ -54,7 +54,7 @@ impl<'a> Kubelet<'a> {
         let volume = self.volume(&object)?;
         let made = made(&volume)?;
         let unique = unique_name(&made);
-        self.set_in_use(&unique, true)?;
+        self.control_plane.set_in_use(self.name(), &unique, true)?;
         let persistent_volume = text(&volume["metadata"]["name"]);
         let attachment =
             self.control_plane.wait_until_attached(&persistent_volume, self.name(), GuestCluster::SOON)?;
@@ -93,7 +93,7 @@ impl<'a> Kubelet<'a> {
         ensure!(!object["metadata"]["deletionTimestamp"].is_null(), "pod {pod} is to run");
         self.unmount(volume)?;
         self.control_plane.delete_pod(pod)?;
-        self.set_in_use(&unique_name(&volume.made), false)
+        Ok(self.control_plane.set_in_use(self.name(), &unique_name(&volume.made), false)?)
     }
 
     /// The PersistentVolume of the pod's claim.
@@ -104,16 +104,6 @@ impl<'a> Kubelet<'a> {
         let claim = self.admin().get(&["pvc", "-n", "default", claim])?.context("no such claim")?;
         let name = claim["spec"]["volumeName"].as_str().context("a claim that is not bound")?;
         self.admin().get(&["persistentvolume", name])?.context("a bound claim without its volume")
-    }
-
-    /// Keeps `volumesInUse` of the node's status true: what is listed there is not detached.
-    fn set_in_use(&self, unique: &str, is_used: bool) -> Result<()> {
-        let node = self.admin().get(&["node", self.name()])?.context("the node is gone")?;
-        let mut used: Vec<&str> = items(&node["status"]["volumesInUse"]).filter_map(Value::as_str).collect();
-        used.retain(|name| *name != unique);
-        used.extend(is_used.then_some(unique));
-        let patch = json!({ "status": { "volumesInUse": used } });
-        Ok(self.admin().patch(&["node", self.name(), "--subresource=status"], &patch)?)
     }
 
     fn name(&self) -> &'a str {
