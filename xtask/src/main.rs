@@ -43,7 +43,10 @@ enum Command {
     /// The edges between crates and the rules of the house.
     Tidy,
     /// Speed as ratios in one run, printed and written to target/bench/results.json.
-    Bench,
+    Bench {
+        /// Groups of figures: calls, listing, idle, kubernetes, node; all of them without one.
+        groups: Vec<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -52,6 +55,6 @@ fn main() -> Result<()> {
         Command::Test { suite } => suites::test(suite),
         Command::Tools => suites::tools(),
         Command::Tidy => tidy::run(),
-        Command::Bench => suites::bench(),
+        Command::Bench { groups } => suites::bench(&groups),
     }
 }

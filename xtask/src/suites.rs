@@ -93,13 +93,16 @@ pub(crate) fn demo(kernel: &str, cluster: bool) -> Result<()> {
     run(demo)
 }
 
-/// Measures, as ratios in one run.
-pub(crate) fn bench() -> Result<()> {
+/// Measures, as ratios in one run: the named groups of figures, or all.
+pub(crate) fn bench(groups: &[String]) -> Result<()> {
     machine::install(GUESTS)?;
-    let folder = binaries::release()?;
+    machine::install(api::NEEDED)?;
+    let (tools, folder) = (api::tools()?, binaries::release()?);
     println!("building the benchmark (release)");
     run(cargo()
-        .args(["run", "--release", "--quiet", "-p", "scenarios", "--bin", "bench"])
+        .args(["run", "--release", "--quiet", "-p", "scenarios", "--bin", "bench", "--"])
+        .args(groups)
+        .env(api::TOOLS, tools)
         .env(BINARIES, folder))
 }
 

@@ -78,7 +78,8 @@ fn requests(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn timed<T, E: Into<anyhow::Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration)> {
+/// What a call answers, and how long it took.
+pub(crate) fn timed<T, E: Into<anyhow::Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<(T, Duration)> {
     let start = Instant::now();
     let value = run().map_err(Into::into)?;
     Ok((value, start.elapsed()))

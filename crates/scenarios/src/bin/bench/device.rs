@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use scenarios::Controller;
+use serde_json::json;
 
 use crate::raw::Raw;
 
@@ -19,9 +20,12 @@ impl Device {
 
     /// A raw client.
     pub(crate) fn raw(&self) -> Result<Raw> {
-        let (target, (user, password)) = (self.0.target(), self.0.login());
-        let address = target.management.trim_start_matches("https://");
-        Raw::new(address, &target.certificate, user, password)
+        raw(&self.0)
+    }
+
+    /// From now on each request takes so many milliseconds.
+    pub(crate) fn slow_down(&self, millis: u64) -> Result<()> {
+        slow_down(&self.0, millis)
     }
 
     /// How many requests the device has had.
@@ -38,4 +42,17 @@ impl Device {
     pub(crate) fn folder(&self) -> &Path {
         self.0.folder()
     }
+}
+
+/// A raw client of a device that somebody else started.
+pub(crate) fn raw(device: &scenarios::Device) -> Result<Raw> {
+    let (target, (user, password)) = (device.target(), device.login());
+    let address = target.management.trim_start_matches("https://");
+    let credentials = data_encoding::BASE64.encode(format!("{user}:{password}").as_bytes());
+    Raw::new(address, &target.certificate, format!("Basic {credentials}"))
+}
+
+/// From now on each request takes that device so many milliseconds.
+pub(crate) fn slow_down(device: &scenarios::Device, millis: u64) -> Result<()> {
+    device.control("POST", "/latency", &json!({ "millis": millis })).map(drop)
 }

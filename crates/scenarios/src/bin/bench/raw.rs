@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-/// A raw client of one device.
+/// A raw client of one server: a device, or an API server.
 pub(crate) struct Raw {
     runtime: Runtime,
     address: String,
@@ -25,20 +25,20 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A client of the device at `address` (host and port) with this certificate.
-    pub(crate) fn new(address: &str, certificate: &Path, user: &str, password: &str) -> Result<Self> {
+    /// A client of the server at `address` (host and port) whose certificate this is, or is signed by; `authorization`
+    /// is what the header of that name says.
+    pub(crate) fn new(address: &str, certificate: &Path, authorization: String) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(certificate)?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config =
             rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        let credentials = data_encoding::BASE64.encode(format!("{user}:{password}").as_bytes());
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             address: address.to_owned(),
             tls: Arc::new(config).into(),
-            authorization: format!("Basic {credentials}"),
+            authorization,
             connection: None,
         })
     }
