@@ -43,7 +43,7 @@ pub(crate) fn provision_reviving(cluster: &Cluster, claim: &str, alive: &[&Contr
     let began = Instant::now();
     let object = objects::claim(claim, STORAGE_CLASS, "64Mi", Usage::BLOCK);
     cluster.admin().create(&object).unwrap();
-    wait_until(&format!("claim {claim} bound"), SOON, || {
+    wait_until(&format!("claim {claim} bound"), 2 * SOON, || {
         alive.iter().for_each(|pod| pod.revive().unwrap());
         let claim = cluster.admin().get(&["pvc", "-n", "default", claim])?.unwrap_or_default();
         Ok((claim["status"]["phase"] == "Bound").then_some(()))
