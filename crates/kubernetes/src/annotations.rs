@@ -118,6 +118,11 @@ impl Writer {
                     self.queue.put_back(slot, pending);
                     sleep(PAUSE).await;
                 }
+                // Seen of 1.36: one that has just started refuses everybody until it has read the roles.
+                Err(error) if error.is_refusal() => {
+                    edge.failed(&error);
+                    self.again(slot, &mut pending).await;
+                }
                 Err(error) => edge.failed(&error),
             }
         }

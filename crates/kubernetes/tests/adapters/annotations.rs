@@ -1,13 +1,13 @@
 //! The mirror of attachments on PVs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
 use kubernetes::{ATTACHED_AT, ATTACHED_NODE, Claims, Client, Mirror};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use volume::{NodeId, Slot};
 
@@ -39,13 +39,17 @@ fn mirror(client: Client, stop: &CancellationToken) -> Mirror {
 }
 
 async fn patches(log: &Log, count: usize) -> Vec<Value> {
-    loop {
-        let bodies = log.bodies(&Method::PATCH);
-        if bodies.len() >= count {
-            return bodies;
+    let sent = async {
+        loop {
+            let bodies = log.bodies(&Method::PATCH);
+            if bodies.len() >= count {
+                return bodies;
+            }
+            sleep(Duration::from_millis(1)).await;
         }
-        sleep(Duration::from_millis(1)).await;
-    }
+    };
+    // Of the paused clock: far beyond every pause.
+    timeout(Duration::from_secs(100), sent).await.unwrap()
 }
 
 fn taken() -> Answer {
@@ -105,5 +109,18 @@ async fn what_is_refused_or_unknown_does_not_hold_up_the_next() {
     patches(&log, 1).await;
     mirror.set(&Slot::parse("pvc-1").unwrap(), None);
     patches(&log, 2).await;
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_comes_back_and_refuses_until_it_knows_the_roles_gets_the_state() {
+    let answers = Arc::new(Mutex::new([503, 401, 403, 403].into_iter()));
+    let (client, log) = cluster(move || answers.lock().unwrap().next().map_or_else(taken, refused));
+    let stop = CancellationToken::new();
+    let mirror = mirror(client, &stop);
+    let slot = Slot::parse("pvc-1").unwrap();
+    mirror.set(&slot, NodeId::of_node("a").as_ref());
+    let last = patches(&log, 5).await.pop().unwrap();
+    assert_eq!(annotation(&last, ATTACHED_NODE), "a");
     stop.cancel();
 }
