@@ -43,10 +43,13 @@ impl<T: Transport> Controller<T> {
             let Some(due) = stop.run_until_cancelled(self.next_look(cluster.as_ref(), regular)).await else {
                 return;
             };
-            if self.gate.check().is_ok() {
-                if due == Due::All {
-                    regular = Instant::now() + self.attachments.reconcile_interval;
-                }
+            if due == Due::All {
+                regular = Instant::now() + self.attachments.reconcile_interval;
+            }
+            if self.gate.check().is_err() {
+                // A doubt ends, and a rebuild may have read the volume before it changed.
+                self.put_off(&due);
+            } else {
                 match self.look_after(&due, stop).await {
                     Ok(()) => is_failing = false,
                     Err(_) if stop.is_cancelled() => return,
@@ -79,6 +82,10 @@ impl<T: Transport> Controller<T> {
         if !std::mem::replace(is_failing, true) {
             tracing::warn!("attachments cannot be looked after now, trying on: {}", error.message());
         }
+        self.put_off(due);
+    }
+
+    fn put_off(&self, due: &Due) {
         let again = Instant::now() + RETRY;
         match due {
             Due::All => self.agenda.all_at(again),

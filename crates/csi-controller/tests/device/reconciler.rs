@@ -106,6 +106,24 @@ async fn an_api_server_that_does_not_answer_keeps_it_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_due_while_this_leader_is_doubted_is_looked_at_after_it() {
+    let (_device, kube, driver) = start(&["a"]).await;
+    driver
+        .leading(&kube, async {
+            let id = abandoned(&kube, &driver).await;
+            kube.wake();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            kube.lose_lease();
+            tokio::time::sleep(GRACE).await;
+            assert!(driver.is_exported(&id));
+            kube.lead_for(INTERVAL * 10);
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(!driver.is_exported(&id));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_wanted_meanwhile_begins_to_age_anew() {
     let (_device, kube, driver) = start(&["a"]).await;
     driver
