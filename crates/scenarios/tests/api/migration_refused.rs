@@ -145,8 +145,8 @@ fn where_pods_may_not_be_read_a_second_node_is_allowed_if_so_configured() {
 #[test]
 fn what_is_not_shared_block_gets_no_second_node_whatever_the_pods_say() {
     let cluster = start(&["--rwx-plain-pods", "--pods-unreadable", "allow"]);
-    let machine = VirtualMachine::new("one", 1);
     for (claim, usage) in [("block", Usage::BLOCK), ("files", Usage::FILESYSTEM)] {
+        let machine = VirtualMachine::new(claim, 1);
         let disk = Disk::make(&cluster, claim, STORAGE_CLASS, usage);
         let launch = |node| match usage {
             Usage::BLOCK => disk.launch(&machine, node),
@@ -162,7 +162,7 @@ fn what_is_not_shared_block_gets_no_second_node_whatever_the_pods_say() {
         // Nor does it help to call it shared when it is in use.
         cluster.admin().patch(&["pv", disk.persistent_volume()], &shared_by_many()).unwrap();
         disk.attach_by_hand("c");
-        disk.wait_until_refused("c");
+        eprintln!("{}", disk.wait_for_refusal("c"));
         assert_eq!(disk.exports(), [nqn]);
         disk.print_events();
     }

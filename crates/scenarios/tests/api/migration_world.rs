@@ -1,6 +1,6 @@
 //! A claim that virtual machines use, with what tests of live migration do to it and look at.
 
-use scenarios::{Cluster, DRIVER, STORAGE_CLASS, VirtualMachine, hot_plug_name, hot_plug_pod};
+use scenarios::{Cluster, DRIVER, DeviceRequest, STORAGE_CLASS, VirtualMachine, hot_plug_name, hot_plug_pod};
 use serde_json::Value;
 use testbed::objects::{self, Usage};
 use testbed::{Event, wait_until};
@@ -108,20 +108,26 @@ impl<'a> Disk<'a> {
         self.attachment(node).is_some_and(|attachment| attachment["status"]["attached"] == true)
     }
 
-    /// Waits until a node was refused it; answers what its VolumeAttachment says, with the conflict that was said of
-    /// the claim.
+    /// Waits until a node was refused it for another one, which is said of the claim; answers what its
+    /// VolumeAttachment says.
     pub(super) fn wait_until_refused(&self, node: &str) -> String {
+        let said = self.wait_for_refusal(node);
+        let start = format!(
+            "[{}]: Attachment to node {node} rejected - volume already attached to node ",
+            self.handle
+        );
+        self.wait_for_event("AttachmentConflict", &start);
+        said
+    }
+
+    /// Waits until a node was refused it, for whatever reason; answers what its VolumeAttachment says.
+    pub(super) fn wait_for_refusal(&self, node: &str) -> String {
         let said = wait_until(&format!("{} refused to {node}", self.claim), SOON, || {
             let attachment = self.cluster.control_plane.attachment(&self.volume, node)?.unwrap_or_default();
             Ok(attachment["status"]["attachError"]["message"].as_str().map(str::to_owned))
         });
         let said = said.unwrap();
         assert!(!self.is_attached(node), "{said}");
-        let start = format!(
-            "[{}]: Attachment to node {node} rejected - volume already attached to node ",
-            self.handle
-        );
-        self.wait_for_event("AttachmentConflict", &start);
         said
     }
 
@@ -152,6 +158,13 @@ impl<'a> Disk<'a> {
     pub(super) fn exports(&self) -> Vec<String> {
         let all = self.cluster.device.exports().unwrap().into_iter();
         all.filter(|nqn| nqn.contains(&self.handle)).collect()
+    }
+
+    /// How many writes of an export, of whatever volume, the device has served.
+    pub(super) fn export_writes(&self) -> usize {
+        let served = self.cluster.device.log().unwrap();
+        let is_one = |write: &&DeviceRequest| write.method != "GET" && write.body.contains("nvme-tcp-");
+        served.iter().filter(is_one).count()
     }
 
     /// Whose absence bars new pods from a node that has it, as its VolumeAttachment there is marked.
