@@ -20,6 +20,8 @@ use crate::report::Report;
 const VOLUMES: usize = 10_000;
 /// Nodes that hold them.
 const NODES: usize = 500;
+/// A Node that holds nothing.
+const SPARE: &str = "spare";
 /// PersistentVolumes of the first of two looks at memory.
 const FEW: usize = 1_000;
 /// A leader is there when the Lease of the one before has run out, and has read everything.
@@ -61,6 +63,8 @@ pub(super) fn measure(report: &mut Report, cluster: &Cluster, api: &Api) -> Resu
     attach_all(cluster, api, &volumes.iter().map(name).collect::<Vec<_>>())?;
     pod.controller.crash_and_restart()?;
     pod.controller.wait_until_ready(READY)?;
+    // A node that is deleted calls for a look at everything.
+    cluster.control_plane.delete_node(SPARE)?;
     tell_start(report, pod)
 }
 
@@ -84,6 +88,7 @@ fn attach_all(cluster: &Cluster, api: &Api, volumes: &[String]) -> Result<()> {
     let node = |number| objects::node(&format!("worker-{number}.example.org"), "127.0.0.1");
     let nodes: Vec<_> = (0..NODES).map(|number| ("POST", "/api/v1/nodes".to_owned(), node(number))).collect();
     let nodes = fill(api, "Nodes", &nodes)?;
+    api.write(&[("POST", "/api/v1/nodes".to_owned(), objects::node(SPARE, "127.0.0.1"))])?;
     let by_node = volumes.iter().zip(nodes.iter().cycle());
     let held = by_node.clone().map(|(name, node)| Held::by(node, name)).collect::<Result<Vec<_>>>()?;
     let wanted = held.iter().zip(nodes.iter().cycle()).map(|(held, node)| {
@@ -102,7 +107,7 @@ fn attach_all(cluster: &Cluster, api: &Api, volumes: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// How long the rebuild took and the reconciler's first pass, which the watches' first lists call for.
+/// How long the rebuild took and the reconciler's pass, which was called for.
 fn tell_start(report: &mut Report, pod: &ControllerPod) -> Result<()> {
     let (passes, took) = wait_until("the reconciler has looked", READY, || {
         let read = |series| sample(pod, series).map_err(|error| testbed::Error::Tools(error.to_string()));
@@ -111,6 +116,8 @@ fn tell_start(report: &mut Report, pod: &ControllerPod) -> Result<()> {
     })?;
     let said = format!("Rebuilt {VOLUMES} attachments of {VOLUMES} volumes in ");
     let log = pod.controller.log();
+    let failed = "attachments cannot be looked after now";
+    ensure!(!log.contains(failed), "a pass of the reconciler failed: its time is none");
     let (_, after) = log.rsplit_once(&said).with_context(|| format!("no {said:?} in the log"))?;
     let (millis, done) = after.split_once("ms: ").context("a rebuild without its time")?;
     let nothing = "0 stale cleared, 0 exports closed, 0 restored";
