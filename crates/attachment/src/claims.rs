@@ -59,7 +59,7 @@ fn speaks_against(
     let generation = wants.first()?.generation;
     let exported = observed.export.as_ref().map(|export| export.nqn.as_str());
     let nqn = terms.nqn(generation);
-    let may_share = observed.record.published.block && !observed.record.published.filesystem;
+    let may_share = observed.record.published.is_block_only();
     if nodes.iter().any(|node| node.is_none_or(|node| node.uid.is_none())) {
         return Some("its Node is gone");
     }

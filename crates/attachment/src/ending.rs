@@ -68,6 +68,7 @@ pub(crate) fn last_off(
 ) -> Change {
     if !heirs.is_empty() {
         let mut record = without(&observed.record, off, heirs);
+        record.shared |= record.holders.len() > 1;
         if let Some(generation) = observed.open_generation(terms) {
             record.generation = generation;
         }
@@ -103,6 +104,10 @@ pub(crate) fn heirs(
                 return Err(Later::contradiction(&users, "its Node is gone").into());
             }
         }
+    }
+    // In mode `off` every VolumeAttachment that stands names what is exported.
+    if heirs.len() > 1 && !observed.record.published.is_block_only() {
+        return Err(Later::contradiction(&users, "nodes never share what was a file system").into());
     }
     if heirs.len() > MAX_HOLDERS {
         return Err(Later::contradiction(&users, "two nodes at most may share a volume").into());

@@ -143,7 +143,7 @@ fn standing(observed: &Observed, ask: &Publish, others: &[NodeRef]) -> Standing 
     let is_holder = others.len() < record.holders.len();
     // Who had it as a file system, or gets it as one, has it alone: two writers of one destroy it. And who was
     // given it for itself does not know of a second writer.
-    let only_block = ask.block && record.published.block && !record.published.filesystem && record.shared;
+    let only_block = ask.block && record.published.is_block_only() && record.shared;
     let was_recreated = !is_holder && others.iter().any(|holder| holder.is_named(&ask.node));
     if is_holder && (ask.block || (others.is_empty() && unfenced.is_empty())) {
         return Standing::Holder;

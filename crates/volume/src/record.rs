@@ -31,6 +31,14 @@ pub struct Published {
     pub block: bool,
 }
 
+impl Published {
+    /// Whether it was only ever a block device: what two nodes may share.
+    #[must_use]
+    pub fn is_block_only(self) -> bool {
+        self.block && !self.filesystem
+    }
+}
+
 /// A live migration under way: seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {

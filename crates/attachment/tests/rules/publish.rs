@@ -226,6 +226,20 @@ fn mode_off_takes_over_without_closing() {
 }
 
 #[test]
+fn without_generations_two_attachments_that_stand_do_not_share_what_was_a_file_system() {
+    let mut case = in_cluster().held_by(&["c"], true);
+    case.fencing = Fencing::Off;
+    case.observed.record.generation = None;
+    case.observed.export = Some(Export { nqn: case.nqn(None), allow: Vec::new() });
+    let case = case.with_node("d", Some(healthy("d")));
+    let mut case = case.wanted_by(["a", "b"].map(|name| Want { generation: None, ..attached(name) }));
+    let change = restored(case.publish("d", true, true));
+    assert_eq!((change.record.holders, change.record.shared), (vec![holder("a"), holder("b")], true));
+    case.observed.record.published.filesystem = true;
+    assert!(matches!(case.publish("d", true, true), Plan::Later(Later::Contradiction { .. })));
+}
+
+#[test]
 fn a_record_of_a_later_leader_is_not_written_over_and_every_record_names_its_leader() {
     let mut case = in_cluster();
     (case.term, case.observed.record.term) = (7, 8);

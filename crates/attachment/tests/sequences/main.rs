@@ -14,13 +14,15 @@ use std::collections::BTreeSet;
 use attachment::State;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngSeed, TestRunner};
 use step::{Fault, NodeStep, Step};
 use volume::Fencing;
 use world::{Kind, World};
 
 /// Each test runs so many sequences: together more than the 10^5 that issue 4 asks for.
 const CASES: u32 = 17_000;
+/// Of the sequences that every run tries.
+const SEED: u64 = 4;
 /// The kinds of plan that `controller.rs` tells apart, but for the one of a list that cannot grow.
 const PLANS: usize = 35;
 /// The longest sequence.
@@ -70,8 +72,18 @@ fn publish(node: usize) -> Step {
     Step::Publish { node, odd: false, stale_uid: false, attacher_dies: false, fault: Fault::Nothing }
 }
 
+/// The same sequences at every run, so that a failure is one of what was changed; `PROPTEST_RNG_SEED` tries others.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::with_cases(CASES);
+    let rng_seed = match config.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(SEED),
+        chosen => chosen,
+    };
+    ProptestConfig { rng_seed, ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(config())]
 
     #[test]
     fn every_promise_holds_for_a_file_system(start in starts(), steps in steps()) {
