@@ -8,35 +8,31 @@ use serde_json::json;
 use tokio::time::Instant;
 use volume::{NodeId, Slot};
 
-use crate::ask::{ask, find};
+use crate::ask::find;
 use crate::{ApiError, Live, attachment_name};
 
 /// The annotation; its value names the member, for people.
 pub const UNFENCED_MEMBER: &str = "rds.csi.srvlab.io/unfenced-member";
 
 impl Live {
-    /// Sets the mark on the VolumeAttachment of `slot` and `node`, or takes it away. Taking it from what is not
-    /// there succeeds.
+    /// Sets the mark on the VolumeAttachment of `slot` and `node`, or takes it away. Answers whether there is one.
     ///
     /// # Errors
-    /// Where the API server did not take it; setting it where there is no VolumeAttachment of that name.
+    /// Where the API server did not take it, nor said that there is no VolumeAttachment of that name.
     pub async fn mark_unfenced(
         &self,
         slot: &Slot,
         node: &NodeId,
         unfenced: Option<&str>,
         deadline: Instant,
-    ) -> Result<(), ApiError> {
+    ) -> Result<bool, ApiError> {
         let name = attachment_name(slot.as_str(), &self.driver, node);
         let patch = Patch::Merge(json!({"metadata": {"annotations": {UNFENCED_MEMBER: unfenced}}}));
         let parameters = PatchParams::default();
         let api = Api::<VolumeAttachment>::all(self.client.clone());
         let request = || format!("marking VolumeAttachment {name}");
         let answer = api.patch_metadata(&name, &parameters, &patch);
-        match ask(request, deadline, answer).await {
-            Err(error) if unfenced.is_none() && error.is_not_found() => Ok(()),
-            answer => answer.map(drop),
-        }
+        find(request, deadline, &name, answer).await.map(|marked| marked.is_some())
     }
 
     /// The mark, by a live GET; `None` where there is none, or no such VolumeAttachment.

@@ -88,8 +88,8 @@ async fn the_mark_is_set_and_taken_by_a_merge_patch_of_one_annotation() {
         ok(json!({"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
         "metadata": {"name": "x", "annotations": {UNFENCED_MEMBER: "b"}}}))
     });
-    live_one.mark_unfenced(&slot(), &node(), Some("b"), soon()).await.unwrap();
-    live_one.mark_unfenced(&slot(), &node(), None, soon()).await.unwrap();
+    assert_eq!(live_one.mark_unfenced(&slot(), &node(), Some("b"), soon()).await, Ok(true));
+    assert_eq!(live_one.mark_unfenced(&slot(), &node(), None, soon()).await, Ok(true));
     assert_eq!(live_one.unfenced(&slot(), &node(), soon()).await, Ok(Some("b".to_owned())));
     let patches = log.bodies(&Method::PATCH);
     assert_eq!(patches[0], json!({"metadata": {"annotations": {UNFENCED_MEMBER: "b"}}}));
@@ -99,10 +99,12 @@ async fn the_mark_is_set_and_taken_by_a_merge_patch_of_one_annotation() {
 }
 
 #[tokio::test]
-async fn a_mark_on_nothing_is_an_error_and_taking_it_from_nothing_is_none() {
+async fn a_mark_on_nothing_is_none_and_a_refusal_is_an_error() {
     let gone = || live(|_| refused(404)).0;
-    assert!(gone().mark_unfenced(&slot(), &node(), Some("b"), soon()).await.unwrap_err().is_not_found());
-    assert_eq!(gone().mark_unfenced(&slot(), &node(), None, soon()).await, Ok(()));
+    for mark in [Some("b"), None] {
+        assert_eq!(gone().mark_unfenced(&slot(), &node(), mark, soon()).await, Ok(false));
+        assert!(live(|_| refused(403)).0.mark_unfenced(&slot(), &node(), mark, soon()).await.is_err());
+    }
     assert_eq!(gone().unfenced(&slot(), &node(), soon()).await, Ok(None));
     assert!(live(|_| refused(403)).0.unfenced(&slot(), &node(), soon()).await.is_err());
 }
@@ -122,6 +124,8 @@ async fn a_404_that_is_not_about_the_object_is_no_answer() {
     assert!(elsewhere().node(&node(), &slot(), soon()).await.unwrap_err().is_not_found());
     assert!(elsewhere().attachment(&slot(), &node(), soon()).await.unwrap_err().is_not_found());
     assert!(elsewhere().unfenced(&slot(), &node(), soon()).await.unwrap_err().is_not_found());
+    let marked = elsewhere().mark_unfenced(&slot(), &node(), Some("b"), soon()).await;
+    assert!(marked.unwrap_err().is_not_found(), "else a pod may come beside a member that is not fenced");
 }
 
 #[tokio::test]

@@ -149,11 +149,8 @@ impl ClusterPort for Asked {
         unfenced: Option<&str>,
         deadline: Instant,
     ) -> Result<(), Unanswered> {
-        match self.live.mark_unfenced(slot, node, unfenced, deadline).await {
-            // Without it no pod gets the volume there; the next one comes with a ControllerPublish, which marks it.
-            Err(error) if error.is_not_found() => Ok(()),
-            marked => marked.map_err(unanswered),
-        }
+        // Where there is none, no pod gets the volume: the next one comes with a ControllerPublish, which marks it.
+        self.live.mark_unfenced(slot, node, unfenced, deadline).await.map(drop).map_err(unanswered)
     }
 
     async fn changed(&self) {
