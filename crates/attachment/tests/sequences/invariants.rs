@@ -128,11 +128,9 @@ fn an_unproven_end_settles(world: &World, change: &Change) {
     }
 }
 
-/// The kernel under a running pod knows one generation: the volume does not go over to another one. (One that it went
-/// over to while the pod's machine was said to be off stays, should that machine turn out to run.)
+/// The kernel under a running pod knows one generation: no other is recorded or exported.
 fn a_running_pod_keeps_its_generation(world: &World, change: &Change, request: &Request) {
-    let stays = change.record.generation == world.observed.record.generation;
-    if change.record.holders.is_empty() || stays {
+    if change.record.holders.is_empty() {
         return;
     }
     for n in (0..NODES).filter(|n| !is_about(request, *n)) {
