@@ -1,7 +1,11 @@
 //! Steps of a scenario: one line each, with its time, and a count at the end.
 
 use std::fmt::Display;
+use std::process::ExitCode;
 use std::time::Instant;
+
+use anyhow::{Context, Result as Outcome};
+use microvm::Kernel;
 
 /// Runs steps and counts them.
 #[derive(Debug)]
@@ -16,6 +20,21 @@ impl Steps {
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self { name, passed: 0, failed: 0 }
+    }
+
+    /// Runs a demo on the kernel that the command line names, 6.12 if none; its exit code tells whether all passed.
+    ///
+    /// # Errors
+    /// A word that is no kernel of the guests.
+    pub fn demo(run: impl FnOnce(Kernel, &mut Self) -> Option<()>) -> Outcome<ExitCode> {
+        let word = std::env::args().nth(1).unwrap_or_else(|| "6.12".into());
+        let kernel = Kernel::ALL.into_iter().find(|kernel| kernel.version() == word);
+        let kernel =
+            kernel.with_context(|| format!("{word:?} is no kernel of the guests: 6.1 and 6.12 are"))?;
+        let mut steps = Self::new("demo");
+        // A failed step ends it early, and is counted.
+        let _ = run(kernel, &mut steps);
+        Ok(if steps.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// Runs one step and prints its line; `None` where it failed.

@@ -11,12 +11,7 @@ use testbed::objects::Usage;
 const PAYLOAD_MIB: u64 = 24;
 
 fn main() -> Result<ExitCode> {
-    let word = std::env::args().nth(1).unwrap_or_else(|| "6.12".into());
-    let kernel = Kernel::ALL.into_iter().find(|kernel| kernel.version() == word);
-    let Some(kernel) = kernel else { anyhow::bail!("{word:?} is no kernel of the guests: 6.1 and 6.12 are") };
-    let mut steps = Steps::new("demo");
-    run(kernel, &mut steps);
-    Ok(if steps.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Steps::demo(run)
 }
 
 /// Every step; a failed one ends the life, since the next would prove nothing.
