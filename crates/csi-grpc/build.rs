@@ -1,10 +1,15 @@
-//! Generates the CSI types from `proto/csi.proto` in pure Rust: protox stands in for protoc.
+//! Generates the types of `proto/` in pure Rust: protox stands in for protoc.
 
 use std::error::Error;
 
+/// CSI, and the API by which a CSI plugin makes itself known to the kubelet.
+const FILES: [&str; 2] = ["proto/csi.proto", "proto/pluginregistration.proto"];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=proto/csi.proto");
-    let descriptors = protox::compile(["proto/csi.proto"], ["proto"])?;
+    for file in FILES {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(FILES, ["proto"])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Any CSI driver's plumbing: unix endpoint, per-call span, metric, deadline and panic guard,
-//! per-volume in-flight guard, and the Identity service.
+//! per-volume in-flight guard, the Identity service, and registration with the kubelet.
 //!
 //! Nothing here knows a storage system. A driver hands over its generated tonic services as
 //! [`Routes`](tonic::service::Routes) and gets, around each call, what every CSI driver needs:
@@ -17,6 +17,7 @@ mod endpoint;
 mod identity;
 mod in_flight;
 mod readiness;
+mod registration;
 mod serve;
 
 pub use call::deadline::{CallDeadline, DEFAULT_CALL_DEADLINE, LONGEST_CALL_DEADLINE, deadline_of};
@@ -29,4 +30,5 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use identity::Identity;
 pub use in_flight::{InFlight, InFlightGuard};
 pub use readiness::{Readiness, ReadyState};
+pub use registration::Registration;
 pub use serve::{MAX_MESSAGE_BYTES, STOP_GRACE, ServeError, serve};

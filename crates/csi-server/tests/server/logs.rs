@@ -1,54 +1,15 @@
 //! What a call leaves in the log, and what it does not.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use csi_grpc::v1::CreateVolumeRequest;
 use csi_server::STOP_GRACE;
 use tonic::Request;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::harness::Harness;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Log;
-
-    fn make_writer(&'a self) -> Log {
-        self.clone()
-    }
-}
+use crate::log::Log;
 
 #[tokio::test]
 async fn a_call_is_one_line_with_its_volume_and_never_a_secret() {
-    // For the whole process: with a subscriber per thread, whether a span exists depends on which
-    // test came first to it. The names of volumes tell this test's calls from the others'.
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone());
-    subscriber.init();
-
+    let log = Log::of_this_process();
     let harness = Harness::start(STOP_GRACE).await;
     for name in ["vol-logged", "refused-logged", "panics-logged"] {
         let secrets = [("passphrase".to_owned(), "hunter2".to_owned())].into();

@@ -4,6 +4,8 @@
 mod calls;
 mod harness;
 mod identity;
+mod log;
 mod logs;
+mod registration;
 mod sockets;
 mod stop;
