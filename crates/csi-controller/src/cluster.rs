@@ -51,6 +51,15 @@ pub trait Cluster: Send + Sync {
     /// The claim of the PV whose `volumeHandle` is this volume: from an index that a watch fills.
     fn claim(&self, slot: &Slot) -> Option<Claim>;
 
+    /// Whether every watch has shown its first list; else which one has not.
+    ///
+    /// One that broke afterwards is still in sync here: it says when it breaks, but not when it works again before
+    /// something changes, and nothing is closed without a live answer, which an API server that is away does not give.
+    ///
+    /// # Errors
+    /// What is missing. Nothing is closed until then, and what only a watch tells is unknown.
+    fn synced(&self) -> Result<(), Unanswered>;
+
     /// Mirrors the attachment on the PV for people (R21); queued, and lost where that fails.
     fn mirror(&self, slot: &Slot, attached: Option<&NodeId>);
 

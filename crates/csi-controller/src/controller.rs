@@ -57,6 +57,8 @@ pub struct Controller<T> {
     pub(crate) writes: Writes,
     /// Whether it was said that ReadWriteMany goes without an allow list.
     pub(crate) said_unlisted: std::sync::Once,
+    /// Whether it was said that nothing is closed until the watches are in sync.
+    pub(crate) said_unsynced: std::sync::Once,
     /// Whether it was said that pods may not be read.
     pub(crate) said_forbidden: std::sync::Once,
 }
@@ -83,6 +85,7 @@ impl<T: Transport> Controller<T> {
             settle: Settle::new(config.fence_settle, config.device.unexport),
             writes: Writes::new(config.device.order),
             said_unlisted: std::sync::Once::new(),
+            said_unsynced: std::sync::Once::new(),
             said_forbidden: std::sync::Once::new(),
             client: Door::new(client, Arc::clone(&lead)),
             gate: Gate::new(lead),

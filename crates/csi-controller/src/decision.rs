@@ -1,5 +1,7 @@
 //! Decisions with what they have to know: `decide` names it, and it is looked up live, for this call only.
 
+use std::time::Duration;
+
 use attachment::{Facts, KubernetesFacts, Later, Machines, Plan, Question, Request, Terms, decide};
 use routeros::Transport;
 use tokio::time::Instant;
@@ -71,12 +73,21 @@ impl<T: Transport> Controller<T> {
             prefix: &self.config.nqn_prefix,
             slot,
             settle_left: self.settle.left(slot),
-            grace: self.attachments.grace,
+            grace: if self.may_close() { self.attachments.grace } else { Duration::MAX },
             now: (self.wall_clock)(),
             term: self.gate.term(),
             rwx_plain_pods: self.attachments.rwx_plain_pods,
             pods_unreadable: self.attachments.pods_unreadable,
         }
+    }
+
+    /// Whether what nobody wants may be closed at all (attachments.md, "Reconciler"): else nothing is old enough.
+    pub(crate) fn may_close(&self) -> bool {
+        let Some(Err(missing)) = self.cluster.as_ref().map(|cluster| cluster.synced()) else { return true };
+        self.said_unsynced.call_once(|| {
+            tracing::warn!("what nobody wants is left as it is until all watches have begun: {missing}");
+        });
+        false
     }
 
     /// Since when a volume is closed, by a reading under its lock.

@@ -1,7 +1,7 @@
 //! ListVolumes: this cluster's volumes in the order of their slots, page by page, each page one streamed list.
 //!
-//! It fails whole if the device cannot be read, or a holder not be named: the attacher takes what is missing for
-//! detached.
+//! It fails whole if the device cannot be read, a holder not be named, or the PVs are not known yet, which alone tell
+//! whose a damaged or unmarked disk is: the attacher takes what is missing for detached.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,7 @@ pub(crate) async fn list_volumes<T: Transport>(
     deadline: Instant,
 ) -> Result<ListVolumesResponse, Status> {
     let mut page = Page::parse(request)?;
+    controller.check_synced()?;
     let client = controller.client.until(deadline);
     let read = client.for_each_disk(|row| {
         if let Some((slot, listed)) = controller.listed(row) {

@@ -115,6 +115,15 @@ impl<T: Transport> Controller<T> {
         published.ids(&volume.slot, listed.as_ref()).map_err(|holder| unnamed(&volume.slot, &holder))
     }
 
+    /// Whether it is known which volumes PVs name.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where it is not: a volume that is left out would be taken for detached.
+    pub(crate) fn check_synced(&self) -> Result<(), Status> {
+        let synced = self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.synced());
+        synced.map_err(|missing| Status::unavailable(format!("the volumes cannot be listed: {missing}")))
+    }
+
     /// Whether a volume that is not known by its record is one of this cluster: by its slot, or by a PV.
     pub(crate) fn is_named_here(&self, slot: &Slot, why: &NotOurs) -> bool {
         let of_cluster = slot.cluster() == Some(self.config.cluster_id.hash());

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Node;
@@ -14,7 +15,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::chain;
@@ -23,17 +24,17 @@ use crate::edge::Edge;
 use crate::nodes::{is_out_of_service, is_ready};
 
 /// Which watches have delivered their first list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Delivered {
-    nodes: bool,
-    attachments: bool,
+    nodes: AtomicBool,
+    attachments: AtomicBool,
 }
 
 /// The watches on Nodes and VolumeAttachments; clones share them.
 #[derive(Clone)]
 pub struct Changes {
     wake: Arc<Notify>,
-    delivered: watch::Sender<Delivered>,
+    delivered: Arc<Delivered>,
 }
 
 /// What of a Node is worth waking up for.
@@ -48,7 +49,7 @@ impl Changes {
     /// Starts the watches, which run until `stop`.
     #[must_use]
     pub fn watch(client: Client, driver: impl Into<String>, stop: CancellationToken) -> Self {
-        let changes = Self { wake: Arc::default(), delivered: watch::Sender::default() };
+        let changes = Self { wake: Arc::default(), delivered: Arc::default() };
         let mut nodes = HashMap::new();
         let watched = changes.clone();
         let on_node = move |event| watched.node(&mut nodes, event);
@@ -68,18 +69,13 @@ impl Changes {
         self.wake.notified().await;
     }
 
-    /// Whether all watches have delivered their first list.
+    /// A kind of objects whose first list has not come yet; `None`: both watches have shown theirs.
     #[must_use]
-    pub fn is_synced(&self) -> bool {
-        let delivered = *self.delivered.borrow();
-        delivered.nodes && delivered.attachments
-    }
-
-    /// Waits until they have.
-    pub async fn synced(&self) {
-        let both = |delivered: &Delivered| delivered.nodes && delivered.attachments;
-        // It ends only with the sender, which this value holds.
-        let _ = self.delivered.subscribe().wait_for(both).await;
+    pub fn awaited(&self) -> Option<&'static str> {
+        if !self.delivered.nodes.load(Ordering::Acquire) {
+            return Some("Nodes");
+        }
+        (!self.delivered.attachments.load(Ordering::Acquire)).then_some("VolumeAttachments")
     }
 
     fn node(&self, nodes: &mut HashMap<String, Seen>, event: Event<Node>) {
@@ -90,7 +86,7 @@ impl Changes {
             }
             // What happened while nobody watched is not known.
             Event::InitDone => {
-                self.delivered.send_modify(|delivered| delivered.nodes = true);
+                self.delivered.nodes.store(true, Ordering::Release);
                 self.wake.notify_one();
             }
             Event::Apply(node) => {
@@ -109,7 +105,7 @@ impl Changes {
     fn attachment(&self, driver: &str, event: Event<VolumeAttachment>) {
         match event {
             Event::InitDone => {
-                self.delivered.send_modify(|delivered| delivered.attachments = true);
+                self.delivered.attachments.store(true, Ordering::Release);
                 self.wake.notify_one();
             }
             // The attacher takes `attached` away before it lets an object go: one that goes with it was torn off.
@@ -168,7 +164,7 @@ mod tests {
     const DRIVER: &str = "rds.csi.srvlab.io";
 
     fn quiet() -> Changes {
-        Changes { wake: Arc::default(), delivered: watch::Sender::default() }
+        Changes { wake: Arc::default(), delivered: Arc::default() }
     }
 
     fn woken(changes: &Changes) -> bool {
@@ -230,11 +226,11 @@ mod tests {
     #[test]
     fn both_lists_make_it_synced_and_every_list_wakes() {
         let (changes, mut nodes) = (quiet(), HashMap::new());
-        assert!(!changes.is_synced() && !woken(&changes));
+        assert_eq!((changes.awaited(), woken(&changes)), (Some("Nodes"), false));
         changes.node(&mut nodes, Event::InitDone);
-        assert!(!changes.is_synced() && woken(&changes));
+        assert_eq!((changes.awaited(), woken(&changes)), (Some("VolumeAttachments"), true));
         changes.attachment(DRIVER, Event::InitDone);
-        assert!(changes.is_synced() && woken(&changes));
+        assert_eq!((changes.awaited(), woken(&changes)), (None, true));
         changes.node(&mut nodes, Event::InitDone);
         assert!(woken(&changes), "what happened while nobody watched is not known");
     }

@@ -114,6 +114,7 @@ impl<T: Transport> Controller<T> {
             self.agenda.look_at(slot, until.max(Instant::now() + RETRY));
             return Ok(None);
         }
+        let may_close = self.may_close();
         let (request, facts) = self.reconcile_request(&volume, listed);
         match self.decide(&volume, &request, facts, deadline).await? {
             Plan::Close(change) | Plan::Restore(change) | Plan::Note(change) | Plan::Detach(change) => {
@@ -121,7 +122,7 @@ impl<T: Transport> Controller<T> {
                 Ok(Some(Step { volume: *volume, request, change }))
             }
             _ => {
-                self.next_age(slot);
+                self.next_age(slot, may_close);
                 self.follow_unfenced(slot, &volume.record);
                 Ok(None)
             }
@@ -136,9 +137,12 @@ impl<T: Transport> Controller<T> {
         (request, Facts::Kubernetes(known))
     }
 
-    /// What is too young to be closed is looked at when it is not.
-    fn next_age(&self, slot: &Slot) {
-        if let Some(due) = self.unwanted.due(slot, self.attachments.grace) {
+    /// What is too young to be closed is looked at when it is not, and what could not be closed by the time of the
+    /// look is tried again.
+    fn next_age(&self, slot: &Slot, could_close: bool) {
+        let grace = self.attachments.grace;
+        let due = if could_close { self.unwanted.due(slot, grace) } else { Some(Instant::now() + RETRY) };
+        if let Some(due) = due {
             self.agenda.look_at(slot, due);
         }
     }

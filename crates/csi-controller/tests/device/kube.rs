@@ -32,12 +32,18 @@ struct Objects {
     unmapped: BTreeSet<NodeId>,
     machines: Option<Machines>,
     silent: bool,
+    unsynced: bool,
     lists: usize,
     doubts: usize,
     marks: BTreeMap<(Slot, NodeId), String>,
     mirror: BTreeMap<Slot, Option<NodeId>>,
     events: Vec<Event>,
 }
+
+/// A disk of before this driver, which a PV names.
+pub(crate) const ADOPTED: &str = "pvc-adopted";
+/// Another, whose record was damaged.
+pub(crate) const DAMAGED: &str = "pvc-a-damaged-one";
 
 pub(crate) fn node_id(name: &str) -> NodeId {
     NodeId::of_node(name).unwrap()
@@ -104,6 +110,11 @@ impl Kube {
     /// From now on nothing is answered, or everything again.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.lock().silent = silent;
+    }
+
+    /// The watches have not shown their first lists, and so no PV; or they have.
+    pub(crate) fn set_synced(&self, synced: bool) {
+        self.lock().unsynced = !synced;
     }
 
     /// What the watches tell.
@@ -222,9 +233,17 @@ impl Cluster for Kube {
     }
 
     fn claim(&self, slot: &Slot) -> Option<Claim> {
-        // Only what this driver made has a PV here.
-        slot.cluster()?;
+        // Only what this driver made has a PV here, and two disks of before it.
+        let has_one = slot.cluster().is_some() || [ADOPTED, DAMAGED].contains(&slot.as_str());
+        if self.lock().unsynced || !has_one {
+            return None;
+        }
         Some(Claim { namespace: "default".into(), name: "data".into(), uid: "uid-pvc".into() })
+    }
+
+    fn synced(&self) -> Result<(), Unanswered> {
+        let missing = || Err(Unanswered("the watch of Nodes has not shown its first list yet".into()));
+        if self.lock().unsynced { missing() } else { Ok(()) }
     }
 
     fn mirror(&self, slot: &Slot, attached: Option<&NodeId>) {

@@ -120,6 +120,28 @@ async fn a_volume_that_no_record_tells_of_is_listed_by_its_attachments() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_listed_before_it_is_known_what_persistent_volumes_name() {
+    let (_device, kube, driver) = kube::start(&["a"]).await;
+    driver
+        .leading(&kube, async {
+            let marked = driver.made("pvc-1").await;
+            // Neither slot tells whose it is.
+            for (slot, comment) in [(kube::ADOPTED, ""), (kube::DAMAGED, "rds1 cut"), ("foreign", "")] {
+                let path = format!("/raid10/{slot}.img");
+                let row = [("slot", slot), ("file-path", &path), ("file-size", "1024"), ("comment", comment)];
+                driver.handle.seed_disk(&row).unwrap();
+            }
+            kube.set_synced(false);
+            assert_eq!(code(driver.list(0, "").await), Code::Unavailable);
+            kube.set_synced(true);
+            let listed = driver.list(0, "").await.unwrap().entries;
+            let ids: Vec<_> = listed.into_iter().map(|entry| entry.volume.unwrap().volume_id).collect();
+            assert_eq!(ids, [kube::DAMAGED, kube::ADOPTED, &marked]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_kubernetes_a_name_that_did_not_fit_fails_the_list() {
     let (_device, driver) = start().await;
     let id = driver.made("pvc-1").await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use csi_controller::AttachmentPolicy;
 use routeros::{Client, DiskChange};
 use routeros_sim::{Action, Fault, When};
 use tonic::Code;
@@ -106,6 +107,67 @@ async fn an_api_server_that_does_not_answer_keeps_it_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watches_that_are_not_in_sync_keep_it_open_though_everything_is_answered() {
+    let (_device, kube, driver) = start(&["a"]).await;
+    driver
+        .leading(&kube, async {
+            blocks(&kube, &driver, |_| kube.set_synced(false), |_| kube.set_synced(true)).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_old_enough_before_the_watches_were_in_sync_is_closed_without_another_call_for_it() {
+    let (_device, kube, driver) = start(&["a"]).await;
+    driver
+        .leading(&kube, async {
+            let id = abandoned(&kube, &driver).await;
+            kube.set_synced(false);
+            looked_at(&kube).await;
+            assert!(driver.is_exported(&id));
+            kube.set_synced(true);
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(!driver.is_exported(&id));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_grace_nothing_is_closed_before_the_watches_are_in_sync_and_what_stands_is_restored() {
+    let (device, kube, _) = start(&["a"]).await;
+    let policy = AttachmentPolicy { grace: Duration::ZERO, ..AttachmentPolicy::default() };
+    let driver = device
+        .driver_in(&kube, crate::harness::config("a"))
+        .with(|controller| controller.with_attachments(policy));
+    driver
+        .leading(&kube, async {
+            let (stray, shut) = (driver.made("stray").await, driver.made("shut").await);
+            let free = driver.disk(&stray)["comment"].clone();
+            for id in [&stray, &shut] {
+                kube.attach(&driver, Publishing::of(id, "rds:a")).await.unwrap();
+            }
+            kube.set_synced(false);
+            let comment = DiskChange { comment: Some(free), ..DiskChange::default() };
+            by_hand(&device, &stray, comment).await;
+            kube.delete_want(&stray, "a");
+            by_hand(&device, &shut, DiskChange::export(None)).await;
+            looked_at(&kube).await;
+            assert!(driver.is_exported(&stray) && driver.is_exported(&shut));
+            kube.set_synced(true);
+            looked_at(&kube).await;
+            assert!(!driver.is_exported(&stray) && driver.is_exported(&shut));
+        })
+        .await;
+}
+
+/// What a person changes on the device.
+async fn by_hand(device: &Device, id: &str, change: DiskChange) {
+    let operator = Client::new(device.transport().0);
+    let row = operator.disk_by_slot(id).await.unwrap().unwrap();
+    operator.set_disk(&row.id, id, &change).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_due_while_this_leader_is_doubted_is_looked_at_after_it() {
     let (_device, kube, driver) = start(&["a"]).await;
     driver
@@ -174,9 +236,7 @@ async fn an_export_that_was_closed_on_the_device_is_opened_again_when_the_device
         .leading(&kube, async {
             let id = driver.made("pvc-1").await;
             let nqn = kube.attach(&driver, Publishing::of(&id, "rds:a")).await.unwrap();
-            let operator = Client::new(device.transport().0);
-            let row = operator.disk_by_slot(&id).await.unwrap().unwrap();
-            operator.set_disk(&row.id, &id, &DiskChange::export(None)).await.unwrap();
+            by_hand(&device, &id, DiskChange::export(None)).await;
             device.handle.power_off(false).await.unwrap();
             tokio::time::sleep(Duration::from_secs(120)).await;
             device.handle.power_on(Duration::ZERO).await.unwrap();
@@ -196,7 +256,8 @@ async fn a_damaged_record_is_neither_closed_nor_opened_and_stops_no_rebuild() {
         .leading(&kube, async {
             damaged = driver.made("pvc-1").await;
             kube.attach(&driver, Publishing::of(&damaged, "rds:a")).await.unwrap();
-            spoil(&device, &damaged).await;
+            let comment = Some(format!("{} x", driver.disk(&damaged)["comment"]));
+            by_hand(&device, &damaged, DiskChange { comment, ..DiskChange::default() }).await;
             kube.delete_want(&damaged, "a");
             looked_at(&kube).await;
             assert!(driver.is_exported(&damaged));
@@ -208,13 +269,6 @@ async fn a_damaged_record_is_neither_closed_nor_opened_and_stops_no_rebuild() {
         assert_eq!(code(next.unpublish(&damaged, "rds:a").await), Code::FailedPrecondition);
     })
     .await;
-}
-
-async fn spoil(device: &Device, id: &str) {
-    let operator = Client::new(device.transport().0);
-    let row = operator.disk_by_slot(id).await.unwrap().unwrap();
-    let comment = Some(format!("{} x", row.comment.as_deref().unwrap()));
-    operator.set_disk(&row.id, id, &DiskChange { comment, ..DiskChange::default() }).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,10 +298,7 @@ async fn a_stray_export_is_closed_after_the_grace_too() {
             let id = driver.made("pvc-1").await;
             let free = driver.disk(&id)["comment"].clone();
             kube.attach(&driver, Publishing::of(&id, "rds:a")).await.unwrap();
-            let operator = Client::new(device.transport().0);
-            let row = operator.disk_by_slot(&id).await.unwrap().unwrap();
-            let change = DiskChange { comment: Some(free), ..DiskChange::default() };
-            operator.set_disk(&row.id, &id, &change).await.unwrap();
+            by_hand(&device, &id, DiskChange { comment: Some(free), ..DiskChange::default() }).await;
             kube.delete_want(&id, "a");
             looked_at(&kube).await;
             assert!(!driver.is_exported(&id));

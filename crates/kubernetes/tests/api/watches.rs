@@ -56,8 +56,7 @@ async fn nodes_that_fail_or_go_and_attachments_torn_off_wake() {
     persistent_volume("wake-pv", "pvc-wake", None);
     attached("wake-va", "wake-a", "wake-pv", "");
     let changes = Changes::watch(client, DRIVER, stop.clone());
-    changes.synced().await;
-    assert!(changes.is_synced());
+    until("both lists have come", || changes.awaited().is_none().then_some(())).await;
     // Both first lists wake; then other tests may, which is no harm.
     woken(&changes).await;
     control_plane().set_ready("wake-a", "False").unwrap();

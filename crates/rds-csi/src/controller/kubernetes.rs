@@ -138,6 +138,12 @@ impl ClusterPort for Asked {
         self.claims.claim(slot)
     }
 
+    fn synced(&self) -> Result<(), Unanswered> {
+        let claims = (!self.claims.is_synced()).then_some("PersistentVolumes");
+        let missing = |kind| Unanswered(format!("the watch of {kind} has not shown its first list yet"));
+        claims.or_else(|| self.changes.awaited()).map_or(Ok(()), |kind| Err(missing(kind)))
+    }
+
     fn mirror(&self, slot: &Slot, attached: Option<&NodeId>) {
         self.mirror.set(slot, attached);
     }
