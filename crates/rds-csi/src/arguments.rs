@@ -8,6 +8,7 @@ pub(crate) mod kubernetes;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod plugin;
+pub(crate) mod registration;
 pub(crate) mod telemetry;
 pub(crate) mod values;
 

@@ -26,10 +26,19 @@ pub(crate) struct Http {
     listener: TcpListener,
 }
 
+/// What `/readyz` is made of.
+#[derive(Clone)]
+pub(crate) struct Health {
+    /// Whether volumes can be served now.
+    pub(crate) volumes: Readiness,
+    /// Whether those who are to call the plugin can find it.
+    pub(crate) registered: Readiness,
+}
+
 #[derive(Clone)]
 struct Shown {
     registry: Arc<Registry>,
-    readiness: Readiness,
+    health: Health,
     before_scrape: Option<BeforeScrape>,
 }
 
@@ -47,13 +56,8 @@ impl Http {
     }
 
     /// Answers for as long as it is polled.
-    pub(crate) async fn serve(
-        self,
-        registry: Registry,
-        readiness: Readiness,
-        before_scrape: Option<BeforeScrape>,
-    ) {
-        let shown = Shown { registry: Arc::new(registry), readiness, before_scrape };
+    pub(crate) async fn serve(self, registry: Registry, health: Health, before_scrape: Option<BeforeScrape>) {
+        let shown = Shown { registry: Arc::new(registry), health, before_scrape };
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/livez", get(|| async { "ok\n" }))
@@ -81,11 +85,16 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> impl IntoRes
     Ok(([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")], body))
 }
 
-/// Ready as soon as CSI is served, whatever the device does: otherwise rollouts and disruption
-/// budgets would hang on an outage (attachments.md, Leadership). The text says how the device is.
-async fn readyz(State(shown): State<Shown>) -> String {
-    match shown.readiness.state() {
+/// Ready as soon as CSI is served to those who look for it, whatever the device does: otherwise rollouts and disruption
+/// budgets would hang on an outage (attachments.md, Leadership). The text says how the device is. A node that its kubelet
+/// does not know serves nobody: there a rollout has to stop.
+async fn readyz(State(shown): State<Shown>) -> (StatusCode, String) {
+    if let ReadyState::NotReady(reason) = shown.health.registered.state() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not registered with the kubelet: {reason}\n"));
+    }
+    let text = match shown.health.volumes.state() {
         ReadyState::Ready => "ok\n".into(),
         ReadyState::NotReady(reason) => format!("ok, but volumes cannot be served: {reason}\n"),
-    }
+    };
+    (StatusCode::OK, text)
 }

@@ -1,6 +1,7 @@
 //! Wires the node.
 
 mod kubernetes;
+mod registration;
 mod stuck;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::kubernetes::KubernetesArguments;
 use crate::arguments::node::NodeArguments;
 use crate::arguments::plugin::PluginArguments;
+use crate::arguments::registration::RegistrationArguments;
 use crate::failure::Failure;
 use crate::plugin::{Face, Plugin};
 use crate::{cluster, identity, operator, runtime, telemetry};
@@ -34,6 +36,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
     let NodeArguments {
         plugin,
+        registration,
         telemetry,
         kubernetes,
         node_name,
@@ -52,11 +55,12 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         max_block_publishes: MAX_BLOCK_PUBLISHES,
         answer_margin: ANSWER_MARGIN,
     };
-    runtime::run(|stop| serve(plugin, kubernetes, config, own, stop))
+    runtime::run(|stop| serve(plugin, registration, kubernetes, config, own, stop))
 }
 
 async fn serve(
     plugin: PluginArguments,
+    registration: RegistrationArguments,
     kubernetes: KubernetesArguments,
     config: Config,
     state_dir: PathBuf,
@@ -87,8 +91,13 @@ async fn serve(
         let node = Arc::clone(&node);
         Box::pin(async move { node.refresh_gauges().await }) as _
     });
+    let registration = registration::Prepared::of(registration, &plugin, &mut registry);
     let plugin = Plugin::open(plugin, registry).await?;
-    let served = plugin.serve(Face { routes, readiness, before_scrape: Some(before_scrape) }, stop).await;
+    let face = Face { routes, readiness, before_scrape: Some(before_scrape) };
+    let served = match registration {
+        Some(registration) => registration.open().await?.beside(plugin, face, stop).await,
+        None => plugin.serve(face, stop).await,
+    };
     if let Some(kubernetes) = kubernetes {
         kubernetes.drain().await;
     }

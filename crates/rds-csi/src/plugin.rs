@@ -8,7 +8,7 @@ use tonic::service::Routes;
 use crate::arguments::plugin::PluginArguments;
 use crate::arguments::values::ListenAddress;
 use crate::failure::Failure;
-use crate::http::{BeforeScrape, Http};
+use crate::http::{BeforeScrape, Health, Http};
 
 /// A plugin whose sockets are open.
 pub(crate) struct Plugin {
@@ -16,13 +16,14 @@ pub(crate) struct Plugin {
     http: Option<Http>,
     calls: CallLayer,
     registry: Registry,
+    registered: Readiness,
 }
 
 /// What a role serves.
 pub(crate) struct Face {
     /// The CSI services.
     pub(crate) routes: Routes,
-    /// What `/readyz` tells of.
+    /// Whether volumes can be served, which `/readyz` tells of.
     pub(crate) readiness: Readiness,
     /// Brings gauges up to date, from memory or the local kernel only.
     pub(crate) before_scrape: Option<BeforeScrape>,
@@ -39,16 +40,22 @@ impl Plugin {
         };
         let bound = endpoint.bind().await.map_err(|error| Failure::Setup(error.into()))?;
         tracing::info!(%endpoint, version = env!("CARGO_PKG_VERSION"), "serving CSI");
-        Ok(Self { bound, http, calls, registry })
+        Ok(Self { bound, http, calls, registry, registered: Readiness::ready() })
+    }
+
+    /// From now on `/readyz` fails for as long as this is not ready.
+    #[must_use]
+    pub(crate) fn registered(self, registered: Readiness) -> Self {
+        Self { registered, ..self }
     }
 
     /// Serves until `stop`, then finishes what runs.
     pub(crate) async fn serve(self, face: Face, stop: CancellationToken) -> Result<(), Failure> {
-        let Self { bound, http, calls, registry } = self;
+        let Self { bound, http, calls, registry, registered } = self;
         let Face { routes, readiness, before_scrape } = face;
         let http = tokio::spawn(async move {
             if let Some(http) = http {
-                http.serve(registry, readiness, before_scrape).await;
+                http.serve(registry, Health { volumes: readiness, registered }, before_scrape).await;
             }
         });
         let served = csi_server::serve(bound, routes, calls, stop.cancelled_owned(), STOP_GRACE).await;

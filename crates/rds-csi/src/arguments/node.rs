@@ -7,6 +7,7 @@ use volume::{NodeId, NqnPrefix};
 
 use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
+use super::registration::RegistrationArguments;
 use super::telemetry::TelemetryArguments;
 use super::values::{absolute_path, node_name};
 
@@ -15,6 +16,8 @@ use super::values::{absolute_path, node_name};
 pub(crate) struct NodeArguments {
     #[command(flatten)]
     pub(crate) plugin: PluginArguments,
+    #[command(flatten)]
+    pub(crate) registration: RegistrationArguments,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArguments,
     #[command(flatten)]

@@ -9,5 +9,6 @@ mod kubernetes;
 mod metrics;
 mod operator;
 mod process;
+mod registration;
 mod secrets;
 mod stop;
