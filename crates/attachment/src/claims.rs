@@ -16,7 +16,7 @@ pub(crate) fn restored(
 ) -> Result<Option<Change>, Halt> {
     let standing: Vec<&Want> = known.attachments()?.standing().collect();
     let nodes = known.nodes(standing.iter().map(|want| &want.node))?;
-    let claims = standing.into_iter().zip(nodes).filter(|(want, node)| {
+    let claims = standing.iter().copied().zip(nodes).filter(|(want, node)| {
         // A machine that is off by somebody's word has nothing any more; nor has the node that asks a claim against
         // itself by an attachment that others have overtaken.
         let is_off = node.is_some_and(|node| node.out_of_service);
@@ -25,6 +25,11 @@ pub(crate) fn restored(
     });
     let (wants, nodes): (Vec<_>, Vec<_>) = claims.unzip();
     let Some(first) = wants.first() else { return Ok(None) };
+    if may_be_overtaken(first, &standing, observed) {
+        return Err(
+            Later::contradiction(&standing, "which of their generations came last is not known").into()
+        );
+    }
     if let Some(why) = speaks_against(&wants, &nodes, observed, terms) {
         return Err(Later::contradiction(&wants, why).into());
     }
@@ -79,6 +84,14 @@ fn speaks_against(
         return Some("its attachment metadata does not tell the generation");
     }
     None
+}
+
+/// Whether this claim may be the past of another VolumeAttachment, and nothing tells: neither what is exported, nor
+/// the record, which tells no last generation only where somebody wrote it anew, or the device lost it. Whose machine
+/// is off claims nothing, but may well be who came last.
+fn may_be_overtaken(claim: &Want, standing: &[&Want], observed: &Observed) -> bool {
+    let nothing_tells = observed.export.is_none() && observed.record.ended.is_none();
+    nothing_tells && standing.iter().any(|want| want.generation != claim.generation)
 }
 
 /// Whether the record knows of a later generation than that of this VolumeAttachment.

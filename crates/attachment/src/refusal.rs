@@ -76,10 +76,16 @@ pub enum Later {
         attachment: String,
     },
     /// It is not known whose VolumeAttachment that is.
-    #[error("VolumeAttachments of node {} map to no volume: whether one is this volume's is not known", node_names(.0))]
+    #[error(
+        "VolumeAttachments of node {} map to no volume, so that one may be this volume's; bring their PersistentVolumes \
+         back, or delete them once their pods are gone", node_names(.0)
+    )]
     Unmapped(Vec<NodeId>),
     /// VolumeAttachments say attached, and neither can that be so nor may it be ignored.
-    #[error("VolumeAttachment {} says attached, but {why}", attachments.join(" and "))]
+    #[error(
+        "VolumeAttachment {} says attached, but {why}; to go on, delete one whose pods are gone",
+        attachments.join(" and ")
+    )]
     Contradiction {
         /// Their names.
         attachments: Vec<String>,

@@ -3,7 +3,7 @@
 use attachment::{Change, Export, ExportChange, Later, NodeFacts, Plan, Question, Refusal, Want};
 use volume::{Fencing, Generation, NodeUid, Record};
 
-use crate::case::{Case, G1, G2, SETTLE, attach, attached, healthy, holder, in_cluster, node};
+use crate::case::{Case, G1, G2, GRACE, SETTLE, attach, attached, healthy, holder, in_cluster, node};
 
 fn restored(plan: Plan) -> Change {
     match plan {
@@ -82,16 +82,47 @@ fn what_is_being_deleted_or_not_attached_or_out_of_service_is_not_restored() {
 fn claims_that_cannot_be_so_stop_everything() {
     let unknown = Want { generation: None, ..attached("a") };
     let other = Want { generation: Some(Generation::from_bits(G2)), ..attached("b") };
-    let cases: [(&str, Case); 5] = [
+    let cases: [(&str, Case); 6] = [
         ("Node is gone", in_cluster().wanted_by([attached("a")]).with_node("a", None)),
         ("metadata", in_cluster().wanted_by([unknown])),
-        ("another generation", in_cluster().wanted_by([attached("a"), other])),
+        ("another generation", in_cluster().ended().wanted_by([attached("a"), other.clone()])),
+        ("which of their generations came last", in_cluster().wanted_by([attached("a"), other])),
         ("never share", in_cluster().wanted_by([attached("a"), attached("b")])),
         ("another name", in_cluster().wanted_by([attached("a")]).exported(Some(G2))),
     ];
     for (why, case) in cases {
         let Plan::Later(later) = case.publish("c", false, false) else { panic!("{why}") };
         assert!(later.to_string().contains(why), "{later}");
+        assert!(later.to_string().contains("delete one whose pods are gone"), "no way out: {later}");
+    }
+}
+
+#[test]
+fn where_nothing_tells_which_generation_came_last_none_is_restored_until_one_attachment_is_deleted() {
+    let later = || Want { generation: Some(Generation::from_bits(G2)), ..attached("b") };
+    // Somebody wrote the record anew, and b, which had taken over from a, is said to be off.
+    let rewritten = || in_cluster().wanted_by([attached("a"), later()]).with_node("b", Some(off("b")));
+    for name in ["a", "b", "c"] {
+        let plan = rewritten().publish(name, false, false);
+        let Plan::Later(Later::Contradiction { attachments, .. }) = &plan else { panic!("{plan:?}") };
+        assert_eq!(*attachments, ["va-a", "va-b"]);
+        let case = rewritten().wanted_by([attached("a"), Want { deleting: true, ..later() }]);
+        assert_eq!(restored(case.publish(name, false, false)).record.holders, [holder("a")]);
+        let case = rewritten().wanted_by([Want { deleting: true, ..attached("a") }, later()]);
+        assert!(
+            matches!(case.publish(name, false, false), Plan::Attach(..)),
+            "{name}: who is off claims nothing"
+        );
+    }
+    assert!(matches!(rewritten().reconcile(GRACE), Plan::Later(Later::Contradiction { .. })));
+}
+
+#[test]
+fn what_came_last_is_told_by_the_record_and_by_what_is_exported() {
+    let later = Want { generation: Some(Generation::from_bits(G2)), ..attached("b") };
+    let cluster = || in_cluster().wanted_by([attached("a"), later.clone()]).with_node("b", Some(off("b")));
+    for case in [cluster().ended(), cluster().exported(Some(G1))] {
+        assert_eq!(restored(case.publish("c", false, false)).record.holders, [holder("a")]);
     }
 }
 

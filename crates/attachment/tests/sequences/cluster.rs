@@ -111,10 +111,11 @@ impl Cluster {
         self.standing(n).filter(|va| !va.interrupted && !self.is_out_of_service(n))
     }
 
-    /// A pod that runs by an attachment that stands uninterrupted.
+    /// A pod that runs by an attachment that stands uninterrupted. One that ran already when it was interrupted is of
+    /// before, unless the attachment came back under the name that its kernel knows.
     pub(crate) fn running(&self, n: usize) -> Option<&Pod> {
         let va = self.has_it(n)?;
-        self.pods[n].as_ref().filter(|pod| pod.va == va.id)
+        self.pods[n].as_ref().filter(|pod| pod.va == va.id && pod.generation == va.generation)
     }
 
     fn node_of(&self, holder: &NodeRef) -> Option<&Node> {

@@ -15,7 +15,7 @@ use attachment::State;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngSeed, TestRunner};
-use step::{Fault, NodeStep, Step};
+use step::{Fault, Hand, NodeStep, Step};
 use volume::Fencing;
 use world::{Kind, World};
 
@@ -135,6 +135,40 @@ proptest! {
             let request = world.publishing(n, false, false);
             prop_assert_eq!(world.call(&request, Fault::Nothing), first);
             prop_assert_eq!(&world.observed, &before);
+        }
+    }
+}
+
+/// Found by seeds 28, 36 and 37: the line that repairs a record erases which generation ended last.
+#[test]
+fn a_record_repaired_under_what_stands_and_a_taint_lifted_break_no_promise() {
+    let off = |n| Step::Node(n, NodeStep::OutOfService);
+    let publish_odd = |node| match publish(node) {
+        Step::Publish { node, stale_uid, attacher_dies, fault, .. } => {
+            Step::Publish { node, odd: true, stale_uid, attacher_dies, fault }
+        }
+        step => step,
+    };
+    let repair = || Step::Hand(Hand::Repair { closes: true });
+    let found = [
+        (Start::Overtaken, vec![repair(), off(1), Step::Unmapped(1), publish(0), off(1), publish(1)]),
+        (Start::Overtaken, vec![off(1), Step::Pod(1), repair(), publish_odd(1), off(1), publish(0)]),
+        (
+            Start::Wanted,
+            vec![
+                off(0),
+                Step::Unpublish { node: Some(0), fault: Fault::Late(1) },
+                Step::Clock { milliseconds: 6_000, step: 0 },
+                publish(0),
+                repair(),
+                Step::Node(0, NodeStep::Recreate),
+                publish(0),
+            ],
+        ),
+    ];
+    for (start, steps) in found {
+        for kind in [Kind::Filesystem, Kind::Block, Kind::SharedBlock] {
+            run(&mut world(Fencing::Generation, kind, start), &steps);
         }
     }
 }

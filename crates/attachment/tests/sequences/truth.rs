@@ -69,11 +69,11 @@ pub(crate) fn interrupt(before: &Observed, after: &Observed, request: &Request, 
     };
     let ends = after.record.holders.is_empty();
     for n in 0..NODES {
-        let said_off = cluster.is_out_of_service(n) && ends;
-        if let Some(va) = &mut cluster.vas[n]
-            && (is_ordered(n) || is_off(n) || said_off)
-        {
-            va.interrupted = true;
+        let is_said_off = cluster.is_out_of_service(n);
+        if let Some(va) = &mut cluster.vas[n] {
+            // Somebody who wrote the record anew took holders off that no write took off.
+            let goes_on_without = !ends && after.record.generation != va.generation;
+            va.interrupted |= is_ordered(n) || is_off(n) || is_said_off && (ends || goes_on_without);
         }
     }
 }
