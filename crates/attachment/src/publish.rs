@@ -77,7 +77,8 @@ pub(crate) fn held(
             }
             Ok(attach::again(observed, ask, terms))
         }
-        (Standing::Guest, None) => Ok(attach::join(observed, ask, false, terms)),
+        // Nobody can be asked whether both serve one machine.
+        (Standing::Guest, None) => Err(Refusal::Held(others).into()),
         (Standing::Refused(refusal), None) => Err(refusal.into()),
         (standing, Some(known)) => {
             if let Some(plan) = others::make_way(observed, ask, &others, known, terms)? {

@@ -45,8 +45,8 @@ pub struct Export {
 /// ```
 ///
 /// A publish of `Detached` whose last generation ended unproven waits for what is left of the settle. A take-over is
-/// a publish that drops holders which are gone; then it goes on from `Detached`. What VolumeAttachments say, and so
-/// restore, reconcile and take over, is only where there is Kubernetes. [`decide`](crate::decide) is the one function
+/// a publish that drops holders which are gone; then it goes on from `Detached`. What VolumeAttachments and pods say, and so
+/// restore, reconcile, take over and join, is only where there is Kubernetes. [`decide`](crate::decide) is the one function
 /// that takes these arrows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

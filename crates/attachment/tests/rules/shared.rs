@@ -1,9 +1,11 @@
 //! Publish 5: two nodes on a ReadWriteMany block volume (R18), with Kubernetes.
 
-use attachment::{ExportChange, Later, Machines, NodeFacts, Plan, PodsUnreadable, Question, Refusal, Want};
-use volume::Migration;
+use attachment::{
+    AllowList, ExportChange, Later, Machines, NodeFacts, Plan, PodsUnreadable, Question, Refusal, Want,
+};
+use volume::{Fencing, Generation, Migration};
 
-use crate::case::{Case, NOW, attach, attached, healthy, holder, in_cluster};
+use crate::case::{Case, G1, NOW, attach, attached, healthy, holder, in_cluster};
 
 fn held_by_a() -> Case {
     in_cluster().held_by(&["a"], true).wanted_by([attached("a")])
@@ -24,7 +26,40 @@ fn a_second_node_joins_for_the_migration_of_one_machine_with_a_deadline() {
     assert_eq!(asked.last(), Some(&Question::Machines));
     let change = attach(plan);
     assert_eq!((change.record.holders, change.export), (vec![holder("a"), holder("b")], ExportChange::Keep));
+    assert_eq!(change.record.generation, Some(Generation::from_bits(G1)));
     assert_eq!(change.record.migration, Some(Migration { started: NOW, deadline: NOW + 300 }));
+}
+
+#[test]
+fn a_second_node_does_not_join_one_that_has_the_block_volume_for_itself() {
+    assert!(
+        matches!(held_by_a().publish("b", true, false), Plan::Refuse(Refusal::Held(_))),
+        "not asked as shared"
+    );
+    for (first, again, joins) in
+        [(false, false, false), (true, true, true), (true, false, false), (false, true, true)]
+    {
+        let mut case = in_cluster();
+        for shared in [first, again] {
+            if let Plan::Attach(change, _) = case.publish("a", true, shared) {
+                case.apply(change);
+            }
+        }
+        let plan = case.wanted_by([attached("a")]).publish("b", true, true);
+        assert_eq!(matches!(plan, Plan::Attach(..)), joins, "{first} {again}: {plan:?}");
+        assert!(joins || matches!(plan, Plan::Refuse(Refusal::Held(_))), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_list_grows_for_a_second_node_without_touching_the_export() {
+    let mut case = held_by_a();
+    (case.fencing, case.allow_list) = (Fencing::HostNqn, AllowList::Comma);
+    case.observed.export.as_mut().unwrap().allow = vec!["nqn.host:a".into()];
+    let grown = ExportChange::Allow(vec!["nqn.host:a".into(), "nqn.host:b".into()]);
+    assert_eq!(attach(case.publish("b", true, true)).export, grown);
+    case.allow_list = AllowList::One;
+    assert_eq!(case.publish("b", true, true), Plan::Refuse(Refusal::ListCannotGrow));
 }
 
 #[test]

@@ -50,44 +50,32 @@ fn an_export_that_nobody_holds_is_closed_settled_and_minted_anew() {
 }
 
 #[test]
-fn a_second_node_joins_a_shared_block_volume_and_a_third_does_not() {
-    let case = case().held_by(&["a"], true);
-    let change = attach(case.publish("b", true, true));
-    assert_eq!(change.export, ExportChange::Keep);
-    assert_eq!(change.record.generation, Some(Generation::from_bits(G1)));
-    assert!(matches!(case.publish("b", true, false), Plan::Refuse(Refusal::Held(_))), "not asked as shared");
-    let full = crate::case::case().held_by(&["a", "b"], true);
-    assert!(matches!(full.publish("c", true, true), Plan::Refuse(Refusal::Full(_))));
-}
-
-#[test]
-fn a_second_node_does_not_join_one_that_has_the_block_volume_for_itself() {
-    let mut case = case();
-    for (first, again, joins) in
-        [(false, false, false), (true, true, true), (true, false, false), (false, true, true)]
-    {
-        case.observed = crate::case::case().observed;
-        for shared in [first, again] {
-            if let Plan::Attach(change, told) = case.publish("a", true, shared) {
-                let export = Export { nqn: told.nqn.to_string(), allow: Vec::new() };
-                case.observed = Observed { record: change.record, export: Some(export) };
-            }
-        }
-        let plan = case.publish("b", true, true);
-        assert_eq!(matches!(plan, Plan::Attach(..)), joins, "{first} {again}: {plan:?}");
-        assert!(joins || matches!(plan, Plan::Refuse(Refusal::Held(_))), "{plan:?}");
+fn a_second_node_never_joins_a_block_volume_whatever_it_is_asked_as() {
+    for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut case = case();
+        let Plan::Attach(change, told) = case.publish("a", true, first) else { panic!("not attached") };
+        let export = Export { nqn: told.nqn.to_string(), allow: Vec::new() };
+        case.observed = Observed { record: change.record, export: Some(export) };
+        let plan = case.publish("b", true, second);
+        let holder = NodeRef::new(&node("a"), None);
+        assert_eq!(plan, Plan::Refuse(Refusal::Held(vec![holder])), "{first} {second}");
+        case.observed.export = None;
+        assert!(matches!(case.publish("b", true, second), Plan::Refuse(Refusal::Held(_))), "it is closed");
     }
 }
 
 #[test]
-fn a_member_that_left_unproven_may_come_back_and_nobody_else_may_come() {
+fn two_that_had_it_when_there_was_kubernetes_keep_it_and_leave_and_nobody_comes_or_comes_back() {
     let mut case = case().held_by(&["a", "b"], true);
+    for name in ["a", "b"] {
+        assert!(matches!(case.publish(name, true, true), Plan::Attached(_)), "{name}");
+    }
+    assert!(matches!(case.publish("c", true, true), Plan::Refuse(Refusal::Full(_))));
     let change = case.leave("b");
     assert_eq!((change.export, change.record.left.len()), (ExportChange::Keep, 1));
     case.observed.record = change.record;
     assert!(matches!(case.publish("c", true, true), Plan::Refuse(Refusal::Unfenced(_))));
-    let back = attach(case.publish("b", true, true));
-    assert!(back.record.left.is_empty() && back.record.holders.len() == 2);
+    assert!(matches!(case.publish("b", true, true), Plan::Refuse(Refusal::Held(_))));
     let last = case.leave("a");
     assert!(last.record.unproven && last.record.left.is_empty() && last.export == ExportChange::Close);
 }
@@ -149,17 +137,6 @@ fn a_shared_volume_is_listed_only_where_a_list_is_known_to_grow() {
         assert_eq!(allow.len(), listed, "{allow_list:?} shared {shared}");
         assert_eq!(case.terms().drops_list(shared), shared && listed == 0);
     }
-}
-
-#[test]
-fn a_list_grows_for_a_second_node_without_touching_the_export() {
-    let mut case = case().held_by(&["a"], true);
-    (case.fencing, case.allow_list) = (Fencing::HostNqn, AllowList::Comma);
-    case.observed.export.as_mut().unwrap().allow = vec!["nqn.host:a".into()];
-    let grown = ExportChange::Allow(vec!["nqn.host:a".into(), "nqn.host:b".into()]);
-    assert_eq!(attach(case.publish("b", true, true)).export, grown);
-    case.allow_list = AllowList::One;
-    assert_eq!(case.publish("b", true, true), Plan::Refuse(Refusal::ListCannotGrow));
 }
 
 #[test]

@@ -1,31 +1,62 @@
 //! Attachments on a device: modes, shared block volumes, strays.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use attachment::Machines;
 use csi_controller::{Config, DeviceFacts};
 use csi_grpc::v1::volume_capability::access_mode::Mode;
 use tokio::time::Instant;
 use tonic::Code;
 use volume::Fencing;
 
-use crate::harness::{Device, Publishing, block, code, config, creation, start};
+use crate::harness::{Device, Driver, Publishing, block, code, config, creation, start};
+use crate::kube::{self, Kube};
 
 #[tokio::test(start_paused = true)]
 async fn two_nodes_share_a_block_volume_and_the_first_is_not_touched() {
+    let (_device, kube, driver) = kube::start(&["a", "b", "c"]).await;
+    driver
+        .leading(&kube, async {
+            let mut request = creation("pvc-1", 1 << 30);
+            request.volume_capabilities = vec![block(Mode::MultiNodeMultiWriter)];
+            let id = driver.create(request).await.unwrap().volume_id;
+            kube.set_machines(Machines::Same);
+            let a = attached(&kube, &driver, &id, "a").await;
+            driver.handle.connect(4420, &a["nvme_nqn"], &a["host_nqn"]).unwrap();
+            let b = attached(&kube, &driver, &id, "b").await;
+            assert_eq!((&a["nvme_nqn"], &a["published_as_block"]), (&b["nvme_nqn"], &"true".to_owned()));
+            kube.want(&id, "c");
+            let third = driver.publish(Publishing::shared_block(&id, "rds:c")).await;
+            assert_eq!(code(third), Code::FailedPrecondition);
+            kube.detach(&driver, &id, "b").await.unwrap();
+            assert_eq!(driver.handle.sessions().len(), 1, "a works on");
+            driver.unpublish(&id, "").await.unwrap();
+            assert!(driver.handle.sessions().is_empty() && !driver.is_exported(&id));
+        })
+        .await;
+}
+
+/// As a node has a block volume that it may share: the real attacher's calls, and what they hand over.
+async fn attached(kube: &Kube, driver: &Driver, id: &str, node: &str) -> HashMap<String, String> {
+    let node = format!("rds:{node}");
+    kube.attach(driver, Publishing::shared_block(id, &node)).await.unwrap();
+    driver.publish(Publishing::shared_block(id, &node)).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_kubernetes_nobody_can_tell_a_migration_so_a_second_node_is_refused() {
     let (_device, driver) = start().await;
     let mut request = creation("pvc-1", 1 << 30);
     request.volume_capabilities = vec![block(Mode::MultiNodeMultiWriter)];
     let id = driver.create(request).await.unwrap().volume_id;
     let a = driver.publish(Publishing::shared_block(&id, "rds:a")).await.unwrap();
     driver.handle.connect(4420, &a["nvme_nqn"], &a["host_nqn"]).unwrap();
-    let b = driver.publish(Publishing::shared_block(&id, "rds:b")).await.unwrap();
-    assert_eq!((&a["nvme_nqn"], &a["published_as_block"]), (&b["nvme_nqn"], &"true".to_owned()));
-    assert_eq!(code(driver.publish(Publishing::shared_block(&id, "rds:c")).await), Code::FailedPrecondition);
-    driver.unpublish(&id, "rds:b").await.unwrap();
+    assert_eq!(code(driver.publish(Publishing::shared_block(&id, "rds:b")).await), Code::FailedPrecondition);
     assert_eq!(driver.handle.sessions().len(), 1, "a works on");
-    assert_eq!(code(driver.publish(Publishing::shared_block(&id, "rds:c")).await), Code::FailedPrecondition);
-    driver.unpublish(&id, "").await.unwrap();
-    assert!(driver.handle.sessions().is_empty() && !driver.is_exported(&id));
+    driver.unpublish(&id, "rds:a").await.unwrap();
+    let b = driver.publish(Publishing::shared_block(&id, "rds:b")).await.unwrap();
+    assert_ne!(a["nvme_nqn"], b["nvme_nqn"], "a's session is over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,13 +77,19 @@ async fn in_host_nqn_a_list_that_is_known_to_grow_lets_the_second_node_in() {
     let device = Device::start().await;
     device.handle.assume("allow-list", "comma").unwrap();
     let facts = DeviceFacts::parse(["order=fifo", "allow-list=comma"]).unwrap();
-    let driver = device.driver(Config { fencing: Fencing::HostNqn, device: facts, ..config("a") });
-    let id = driver.made("pvc-1").await;
-    for node in ["rds:a", "rds:b"] {
-        let context = driver.publish(Publishing::shared_block(&id, node)).await.unwrap();
-        driver.handle.connect(4420, &context["nvme_nqn"], &context["host_nqn"]).unwrap();
-    }
-    assert_eq!(driver.handle.sessions().len(), 2);
+    let kube = Kube::with_nodes(&["a", "b"]);
+    kube.set_machines(Machines::Same);
+    let driver = device.driver_in(&kube, Config { fencing: Fencing::HostNqn, device: facts, ..config("a") });
+    driver
+        .leading(&kube, async {
+            let id = driver.made("pvc-1").await;
+            for node in ["a", "b"] {
+                let context = attached(&kube, &driver, &id, node).await;
+                driver.handle.connect(4420, &context["nvme_nqn"], &context["host_nqn"]).unwrap();
+            }
+            assert_eq!(driver.handle.sessions().len(), 2);
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,9 +145,7 @@ async fn nothing_is_listed_before_it_is_known_what_persistent_volumes_name() {
 async fn without_kubernetes_a_name_that_did_not_fit_fails_the_list() {
     let (_device, driver) = start().await;
     let id = driver.made("pvc-1").await;
-    for letter in ["a", "b"] {
-        let node = format!("rds:{}", long_name(letter));
-        driver.publish(Publishing::shared_block(&id, &node)).await.unwrap();
-    }
+    let node = format!("rds:{}", "a".repeat(253));
+    driver.publish(Publishing::of(&id, &node)).await.unwrap();
     assert_eq!(code(driver.list(0, "").await), Code::Unavailable);
 }
