@@ -1,0 +1,132 @@
+{{/* What the schema cannot say: values that contradict each other, and what the cluster must have. All of it at once,
+     each with what to do. Messages are lines of a text, since a template can answer nothing else. */}}
+{{- define "rds-csi.problems" -}}
+{{- include "rds-csi.missing" . }}
+{{- include "rds-csi.tlsProblems" . }}
+{{- include "rds-csi.fencingProblems" . }}
+{{- include "rds-csi.classProblems" . }}
+{{- include "rds-csi.flagProblems" (list "controller.extraArgs" .Values.controller.extraArgs (include "rds-csi.controllerFlags" .)) }}
+{{- include "rds-csi.flagProblems" (list "node.extraArgs" .Values.node.extraArgs (include "rds-csi.nodeFlags" .)) }}
+{{- include "rds-csi.clusterProblems" . }}
+{{- end }}
+
+{{- define "rds-csi.missing" -}}
+{{- $device := .Values.device -}}
+{{- if not .Values.image.repository }}
+- image.repository is not set: give the registry and name under which you keep the driver's image (`cargo xtask image` builds it)
+{{- end }}
+{{- if kindIs "invalid" .Values.sidecars.registry }}
+- sidecars.registry is not set: give the registry, and the path in it, that your cluster pulls csi-provisioner, csi-attacher and csi-resizer from; "" where the nodes have these images under their bare names
+{{- end }}
+{{- if not $device.address }}
+- device.address is not set: give the device's management address, https://host[:port]
+{{- end }}
+{{- if not $device.dataAddress }}
+- device.dataAddress is not set: give host[:port] where the nodes reach the device by NVMe/TCP
+{{- end }}
+{{- if not $device.basePaths }}
+- device.basePaths is not set: give at least one directory for images on the device, as in [/raid10/csi]
+{{- end }}
+{{- if not $device.credentials.secretName }}
+- device.credentials.secretName is not set: {{ include "rds-csi.makeCredentials" (list . "NAME") }}
+{{- end }}
+{{- end }}
+
+{{- define "rds-csi.makeCredentials" -}}
+{{- $root := index . 0 -}}{{- $keys := $root.Values.device.credentials -}}
+make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ index . 1 }} --from-literal={{ $keys.userKey }}=… --from-file={{ $keys.passwordKey }}=FILE`
+{{- end }}
+
+{{- define "rds-csi.tlsProblems" -}}
+{{- $tls := .Values.device.tls -}}
+{{- $said := 0 -}}
+{{- range list $tls.caSecretName $tls.fingerprint $tls.insecure }}{{ if . }}{{ $said = add1 $said }}{{ end }}{{ end -}}
+{{- if ne (int $said) 1 }}
+- device.tls says {{ if $said }}{{ $said }} ways{{ else }}no way{{ end }} to check the device's certificate: set exactly one of caSecretName, fingerprint and insecure
+{{- end }}
+{{- if and (hasPrefix "http://" (.Values.device.address | default "")) (not $tls.insecure) }}
+- device.address is http://, which sends the password in clear: use https://, or set device.tls.insecure if you mean it
+{{- end }}
+{{- end }}
+
+{{- define "rds-csi.fencingProblems" -}}
+{{- $fencing := .Values.fencing -}}
+{{- if and (regexMatch "^0+(ms|s|m)$" ($fencing.settle | default "")) (ne (dig "unexport" "early" .Values.device.facts) "drains") }}
+- fencing.settle is 0: late writes of the old node would land in the new one's data. Give a time, or device.facts.unexport=drains where that was seen of the device
+{{- end }}
+{{- if and (eq $fencing.mode "off") $fencing.settle }}
+- fencing.mode is off and fencing.settle is set: without a fence nothing settles. Remove one of them
+{{- end }}
+{{- if and (hasKey .Values.device.facts "allow-list") (ne $fencing.mode "host-nqn") }}
+- device.facts.allow-list is set and fencing.mode is {{ $fencing.mode | default "generation" }}: only host-nqn uses the list. Set fencing.mode=host-nqn, or remove the fact
+{{- end }}
+{{- end }}
+
+{{- define "rds-csi.classProblems" -}}
+{{- $names := list -}}{{- $defaults := list -}}
+{{- range .Values.storageClasses }}
+{{- $shared := eq (.accessMode | default "") "ReadWriteMany" -}}
+{{- if has .name $names }}
+- storageClasses: {{ .name }} is there twice
+{{- end }}
+{{- if and $shared (ne (.volumeMode | default "") "Block") }}
+- storageClasses: {{ .name }} is ReadWriteMany, which is served for raw block only: set volumeMode: Block{{ if .fsType }} and remove fsType{{ end }}
+{{- else if and .fsType (eq (.volumeMode | default "") "Block") }}
+- storageClasses: {{ .name }} has fsType {{ .fsType }} and volumeMode Block: remove one of them
+{{- end }}
+{{- if and .mountOptions (eq (.volumeMode | default "") "Block") }}
+- storageClasses: {{ .name }} has mountOptions and volumeMode Block: remove one of them
+{{- end }}
+{{- if and (hasKey (.parameters | default dict) "migrationTimeoutSeconds") (not $shared) }}
+- storageClasses: {{ .name }} has migrationTimeoutSeconds, which is for virtual machines that migrate: set accessMode: ReadWriteMany and volumeMode: Block, or remove it
+{{- end }}
+{{- $names = append $names .name -}}
+{{- if .default }}{{ $defaults = append $defaults .name }}{{ end -}}
+{{- end }}
+{{- if gt (len $defaults) 1 }}
+- storageClasses: {{ join " and " $defaults }} are both default: a cluster has one
+{{- end }}
+{{- end }}
+
+{{/* A flag twice is one that the driver ends at. (list WHERE FURTHER OWN) */}}
+{{- define "rds-csi.flagProblems" -}}
+{{- $where := index . 0 -}}{{- $own := index . 2 -}}
+{{- range index . 1 }}
+{{- $flag := regexFind "^--[a-z-]+" . -}}
+{{- if regexMatch (printf "(?m)%s(=|$)" $flag) $own }}
+- {{ $where }}: {{ $flag }} has a value of its own in this chart: set that
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rds-csi.clusterProblems" -}}
+{{- if and .Values.metrics.podMonitors.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor")) }}
+- metrics.podMonitors.enabled, but this cluster has no PodMonitor: install the CRDs of the Prometheus operator first, or leave it off (`helm template` asks no cluster: add --api-versions monitoring.coreos.com/v1/PodMonitor)
+{{- end }}
+{{- /* Nothing is found where no cluster can be asked, not even what every cluster has. */ -}}
+{{- if and .Values.checkSecrets (lookup "v1" "Namespace" "" "kube-system") }}
+{{- $keys := .Values.device.credentials -}}
+{{- with $keys.secretName }}
+{{- include "rds-csi.secretProblem" (list $ . (list $keys.userKey $keys.passwordKey) (include "rds-csi.makeCredentials" (list $ .))) }}
+{{- end }}
+{{- with .Values.device.tls.caSecretName }}
+{{- $key := $.Values.device.tls.caKey -}}
+{{- include "rds-csi.secretProblem" (list $ . (list $key) (printf "make it with `kubectl -n %s create secret generic %s --from-file=%s=FILE`" $.Release.Namespace . $key)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* (list . NAME KEYS what-to-do) */}}
+{{- define "rds-csi.secretProblem" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $remedy := index . 3 -}}
+{{- $secret := lookup "v1" "Secret" $root.Release.Namespace $name -}}
+{{- if not $secret }}
+- there is no Secret {{ $name }} in the namespace {{ $root.Release.Namespace }}: {{ $remedy }}
+{{- else }}
+{{- range index . 2 }}
+{{- if not (index ($secret.data | default dict) .) }}
+- the Secret {{ $name }} has no key {{ . }}: add it, or say which key it is
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
