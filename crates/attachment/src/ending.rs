@@ -4,7 +4,7 @@ use volume::{Fencing, NodeRef, Record};
 
 use crate::halt::Halt;
 use crate::known::Parting;
-use crate::state::MAX_HOLDERS;
+use crate::state::{MAX_HOLDERS, is_among};
 use crate::{Change, ExportChange, KubernetesFacts, Later, Observed, Terms, Want};
 
 /// The record and export after nobody has the volume any more. The export of mode `off` stays.
@@ -41,7 +41,7 @@ pub(crate) fn without(record: &Record, off: &[(NodeRef, Parting)], staying: Vec<
         }
     }
     let holders = &record.holders;
-    record.left.retain(|member| !holders.contains(member));
+    record.left.retain(|member| !is_among(member, holders));
     if record.holders.len() < MAX_HOLDERS {
         record.migration = None;
     }
@@ -54,7 +54,7 @@ pub(crate) fn fenced(record: &Record, known: &KubernetesFacts) -> Result<Option<
     partings.retain(|(_, parting)| *parting == Parting::Unproven);
     let left: Vec<NodeRef> = partings.into_iter().map(|(member, _)| member).collect();
     // How the rest of the generation ends does not prove how they left.
-    let change = left != record.left;
+    let change = left.len() < record.left.len();
     Ok(change.then(|| Record { left, unproven: true, ..record.clone() }))
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn heirs(
     let left = &observed.record.left;
     // Beside somebody who left unproven nobody comes but itself.
     let strangers =
-        heirs.iter().any(|heir| !left.contains(heir)) || left.iter().any(|it| !heirs.contains(it));
+        heirs.iter().any(|heir| !is_among(heir, left)) || left.iter().any(|it| !is_among(it, &heirs));
     if !heirs.is_empty() && !left.is_empty() && strangers {
         return Err(Later::contradiction(&users, "a member that left is not fenced").into());
     }

@@ -3,6 +3,7 @@
 use volume::{NodeRef, Record};
 
 use crate::Request;
+use crate::state::is_among;
 
 /// One thing to say of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub fn happened(before: &Record, after: &Record, request: &Request, now: u64) ->
     let unproven = missing(&after.left, &before.left).map(|node| Happening::LeftUnproven { node });
     let settled = missing(&before.left, &after.left);
     // With the last holder its generation ended, and who comes back is a holder.
-    let fenced = settled.filter(|node| !after.holders.is_empty() && !contains(&after.holders, node));
+    let fenced = settled.filter(|node| !after.holders.is_empty() && !is_among(node, &after.holders));
     let fenced = fenced.map(|node| Happening::Fenced { node });
     let people = went.chain(unproven).chain(fenced).chain(came);
     people.chain(end_of_migration(before, after, now)).chain(start_of_migration(before, after)).collect()
@@ -113,7 +114,7 @@ fn end_of_migration(before: &Record, after: &Record, now: u64) -> Option<Happeni
     let [source, target] = before.holders.as_slice() else { return None };
     // A clock that was set back tells nothing of how long it took.
     let seconds = now.saturating_sub(migration.started);
-    let (from, to) = (contains(&after.holders, source), contains(&after.holders, target));
+    let (from, to) = (is_among(source, &after.holders), is_among(target, &after.holders));
     let (source, target) = (source.clone(), target.clone());
     match (from, to, after.migration) {
         (true, true, Some(migration)) if migration.deadline == 0 => {
@@ -127,15 +128,5 @@ fn end_of_migration(before: &Record, after: &Record, now: u64) -> Option<Happeni
 
 /// Those of `members` that are not among `others`.
 fn missing<'a>(members: &'a [NodeRef], others: &'a [NodeRef]) -> impl Iterator<Item = NodeRef> + 'a {
-    members.iter().filter(|member| !contains(others, member)).cloned()
-}
-
-/// Whether a member is among others, either name perhaps hashed.
-fn contains(members: &[NodeRef], one: &NodeRef) -> bool {
-    let named = |member: &NodeRef| match (one.node_id(), member.node_id()) {
-        (Some(node), _) => member.is_named(&node),
-        (None, Some(node)) => one.is_named(&node),
-        (None, None) => one == member,
-    };
-    members.iter().any(|member| member.uid() == one.uid() && named(member))
+    members.iter().filter(|member| !is_among(member, others)).cloned()
 }

@@ -31,7 +31,8 @@ impl KubernetesFacts {
     }
 
     /// How each member has let the volume go, as its Node tells. A member whose name is hashed is looked for among
-    /// `hint` and the nodes of the VolumeAttachments; one that is not found there has let nothing go.
+    /// `hint` and the nodes of the VolumeAttachments, and called by its name from then on: once its VolumeAttachment is
+    /// gone nothing else tells it. One that is not found there has let nothing go.
     pub(crate) fn partings(
         &self,
         members: &[NodeRef],
@@ -39,9 +40,9 @@ impl KubernetesFacts {
     ) -> Result<Vec<(NodeRef, Parting)>, Halt> {
         let names: Vec<Option<NodeId>> = members.iter().map(|member| self.name_of(member, hint)).collect();
         let mut nodes = self.nodes(names.iter().flatten())?.into_iter();
-        let parted = members.iter().zip(&names).map(|(member, name)| {
-            let node = name.as_ref().and_then(|_| nodes.next().flatten());
-            (member.clone(), Parting::of(member, node))
+        let parted = members.iter().zip(&names).map(|(member, name)| match name {
+            Some(name) => (NodeRef::new(name, member.uid()), Parting::of(member, nodes.next().flatten())),
+            None => (member.clone(), Parting::Unproven),
         });
         Ok(parted.collect())
     }

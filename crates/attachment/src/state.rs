@@ -45,9 +45,9 @@ pub struct Export {
 /// ```
 ///
 /// A publish of `Detached` whose last generation ended unproven waits for what is left of the settle. A take-over is
-/// a publish that drops holders which are gone; then it goes on from `Detached`. What VolumeAttachments and pods say, and so
-/// restore, reconcile, take over and join, is only where there is Kubernetes. [`decide`](crate::decide) is the one function
-/// that takes these arrows.
+/// a publish that drops holders which are gone; then it goes on from `Detached`. What VolumeAttachments and pods say,
+/// and so restore, reconcile, take over and join, is only where there is Kubernetes. [`decide`](crate::decide) is the
+/// one function that takes these arrows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No holder; not exported, or in mode `off` exported under the fixed NQN.
@@ -95,4 +95,14 @@ impl Observed {
 pub(crate) fn is_same(member: &NodeRef, node: &NodeId, uid: Option<NodeUid>) -> bool {
     let other_uid = matches!((member.uid(), uid), (Some(recorded), Some(asked)) if recorded != asked);
     member.is_named(node) && !other_uid
+}
+
+/// Whether a holder is among others: the same name, either perhaps hashed, and the same UID.
+pub(crate) fn is_among(one: &NodeRef, others: &[NodeRef]) -> bool {
+    let is_named_so = |other: &NodeRef| match (one.node_id(), other.node_id()) {
+        (Some(node), _) => other.is_named(&node),
+        (None, Some(node)) => one.is_named(&node),
+        (None, None) => one == other,
+    };
+    others.iter().any(|other| other.uid() == one.uid() && is_named_so(other))
 }

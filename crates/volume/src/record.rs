@@ -124,7 +124,8 @@ impl Record {
         parse_version_1(comment).map(Some).ok_or_else(|| RecordError::Damaged(shown()))
     }
 
-    /// The comment to write. Node names that do not fit are hashed, the longest first.
+    /// The comment to write. Node names that do not fit are hashed, the longest first, but for those who left only
+    /// after all others: a holder is found again by its VolumeAttachment, and who left has none any more.
     ///
     /// # Errors
     /// [`RecordError::TooLong`] where not even hashed names fit.
@@ -135,11 +136,10 @@ impl Record {
             if text.len() <= MAX_RECORD_BYTES {
                 return Ok(text);
             }
-            let members = shortened.holders.iter_mut().chain(&mut shortened.left);
-            let longest = members
-                .filter(|member| member.hashed() != **member)
-                .max_by_key(|member| member.to_string().len())
-                .ok_or(RecordError::TooLong(text.len()))?;
+            let longest = match longest_in_clear(&mut shortened.holders) {
+                Some(longest) => longest,
+                None => longest_in_clear(&mut shortened.left).ok_or(RecordError::TooLong(text.len()))?,
+            };
             *longest = longest.hashed();
         }
     }
@@ -149,6 +149,12 @@ impl Record {
     pub fn holder(&self, node: &NodeId) -> Option<&NodeRef> {
         self.holders.iter().find(|holder| holder.is_named(node))
     }
+}
+
+/// Whose name gains most by being hashed; `None`: nobody's does.
+fn longest_in_clear(members: &mut [NodeRef]) -> Option<&mut NodeRef> {
+    let shrinks = |member: &&mut NodeRef| member.hashed().to_string().len() < member.to_string().len();
+    members.iter_mut().filter(shrinks).max_by_key(|member| member.to_string().len())
 }
 
 fn parse_version_1(comment: &str) -> Option<Record> {
@@ -308,6 +314,18 @@ mod tests {
                 }
                 prop_assert_eq!((read.generation, read.ended), (record.generation, record.ended));
                 prop_assert_eq!((read.shared, read.unproven), (record.shared, record.unproven));
+            }
+        }
+
+        #[test]
+        fn who_left_is_hashed_only_where_hashed_holders_do_not_make_room(record in record()) {
+            if let Ok(comment) = record.to_comment() {
+                let read = Record::parse(&comment).unwrap().unwrap();
+                let is_clear = |member: &NodeRef| member.node_id().is_some();
+                // A name that is shorter than its hash stays.
+                let is_long = |member: &NodeRef| member.to_string().len() > member.hashed().to_string().len();
+                let still_long = read.holders.iter().any(|holder| is_clear(holder) && is_long(holder));
+                prop_assert!(!still_long || read.left.iter().all(is_clear), "{}", comment);
             }
         }
 

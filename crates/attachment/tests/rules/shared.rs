@@ -3,7 +3,7 @@
 use attachment::{
     AllowList, ExportChange, Later, Machines, NodeFacts, Plan, PodsUnreadable, Question, Refusal, Want,
 };
-use volume::{Fencing, Generation, Migration};
+use volume::{Fencing, Generation, Migration, Record};
 
 use crate::case::{Case, G1, NOW, attach, attached, healthy, holder, in_cluster};
 
@@ -150,6 +150,42 @@ fn who_left_is_fenced_by_its_node_ready_without_the_volume_or_by_the_taint_and_b
     }
     let last = b_left().leave("a");
     assert!(last.record.left.is_empty() && last.record.unproven && last.export == ExportChange::Close);
+}
+
+/// A record as the next call reads it: names that do not fit are hashed.
+fn written(record: &Record) -> Record {
+    Record::parse(&record.to_comment().unwrap()).unwrap().unwrap()
+}
+
+#[test]
+fn who_left_keeps_its_name_so_that_its_node_can_fence_it_once_its_attachment_is_gone() {
+    let (a, b) = ("a".repeat(80), "b".repeat(80));
+    let busy = NodeFacts { in_use: true, ..healthy(&b) };
+    let mut case = in_cluster().held_by(&[&a, &b], true).wanted_by([attached(&a)]);
+    case = case.with_node(&a, Some(healthy(&a))).with_node(&b, Some(busy));
+    case.observed.record = written(&case.observed.record);
+    assert_eq!(case.observed.record.holders[1].node_id(), None, "both names do not fit");
+    case.observed.record = written(&case.leave(&b).record);
+    assert_eq!(case.observed.record.left, [holder(&b)]);
+    assert_eq!(case.reconcile(std::time::Duration::ZERO), Plan::Idle, "it may still write");
+    let case = case.with_node(&b, Some(healthy(&b)));
+    let Plan::Note(change) = case.reconcile(std::time::Duration::ZERO) else { panic!("not fenced") };
+    assert!(change.record.left.is_empty());
+}
+
+#[test]
+fn who_left_under_a_name_that_does_not_fit_may_come_back_as_the_heir_and_is_fenced_by_no_rewriting() {
+    let b = "b".repeat(200);
+    let mut case = held_by_a().with_node(&b, Some(NodeFacts { in_use: true, ..healthy(&b) }));
+    (case.observed.record.left, case.observed.record.unproven) = (vec![holder(&b)], true);
+    case.observed.record = written(&case.observed.record);
+    assert_eq!(case.observed.record.left[0].node_id(), None, "it does not fit by itself");
+    let both = case.wanted_by([attached("a"), attached(&b)]);
+    assert_eq!(both.reconcile(std::time::Duration::ZERO), Plan::Idle, "its name alone is no change");
+    let Plan::Restore(change) = both.wanted_by([attached(&b)]).publish("c", true, true) else {
+        panic!("b has what is exported")
+    };
+    assert_eq!((change.record.holders, change.record.left), (vec![holder(&b)], vec![]));
 }
 
 #[test]
