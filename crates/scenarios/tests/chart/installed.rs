@@ -64,6 +64,10 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
         assert!(process.is_running() && !process.log().contains("forbidden"), "{}", process.log());
     }
 
+    // Nothing that the API lets nobody change is in the way of an upgrade.
+    let more =
+        [settings.clone(), set(&["controller.replicas=3".into(), "node.maxVolumes=64".into()])].concat();
+    release(&api, "upgrade", &more.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     let made = device.volumes().unwrap();
     assert_eq!(made.len(), CLASSES.len());
     helm(&["uninstall", RELEASE, "-n", RELEASE, "--kubeconfig", kubeconfig(&api)]).unwrap();
@@ -157,11 +161,15 @@ fn make_secrets(api: &ControlPlane, credentials: &[&str], authority: &str) {
     make("rds-ca", &[&format!("--from-{flag}={authority}")]);
 }
 
-/// Installs the least that there can be, and what is set further.
 fn install(api: &ControlPlane, further: &[&str]) -> Result<String, String> {
+    release(api, "install", further)
+}
+
+/// Installs or upgrades to the least that there can be, and what is set further.
+fn release(api: &ControlPlane, verb: &str, further: &[&str]) -> Result<String, String> {
     let (chart, values) = (deploy("helm/rds-csi"), values("least"));
     let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
-    let release = ["install", RELEASE, chart, "-n", RELEASE, "--values", values];
+    let release = [verb, RELEASE, chart, "-n", RELEASE, "--values", values];
     helm(&[&release[..], &["--kubeconfig", kubeconfig(api)], further].concat())
 }
 

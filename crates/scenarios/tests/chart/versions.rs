@@ -17,6 +17,18 @@ fn the_chart_has_the_version_of_the_workspace() {
 }
 
 #[test]
+fn the_sidecars_are_of_the_releases_that_everything_is_tested_with() {
+    let pins = fs::read_to_string(deploy("../tools/control-plane/go.mod")).unwrap();
+    let rendered = template("least", &[]).unwrap();
+    for sidecar in ["provisioner", "attacher", "resizer"] {
+        let module = format!("github.com/kubernetes-csi/external-{sidecar}/");
+        let pin = pins.lines().find_map(|line| line.trim().strip_prefix(&module)?.split_whitespace().nth(1));
+        let image = format!("/csi-{sidecar}:{}\n", pin.unwrap());
+        assert!(rendered.contains(&image), "no {image} is rendered");
+    }
+}
+
+#[test]
 fn nothing_has_an_election_but_the_driver_and_no_sidecar_a_probe() {
     let rendered = template("least", &[]).unwrap();
     assert_eq!(rendered.matches("- --leader-election=false").count(), 3, "one for each sidecar");
