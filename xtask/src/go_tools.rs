@@ -38,6 +38,12 @@ pub(crate) const CSI_SANITY: Module = Module {
     }],
 };
 
+/// helm, which installs the chart.
+pub(crate) const HELM: Module = Module {
+    folder: "helm",
+    programs: &[Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", takes: "2 minutes" }],
+};
+
 /// What the crate `testbed` needs. Two modules: the sidecars need CSI 1.13, and with it the controller manager does
 /// not build. All other modules are of the same versions in both, so that they are compiled once.
 pub(crate) const CONTROL_PLANE: [Module; 2] = [
