@@ -6,11 +6,14 @@
 
 mod binaries;
 mod go_tools;
+mod image;
 mod machine;
 mod process;
 mod suites;
 mod tally;
 mod tidy;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,6 +43,12 @@ enum Command {
     },
     /// Builds the programs of Kubernetes, and prints how tests are told where they are: `eval "$(cargo xtask tools)"`.
     Tools,
+    /// The image as an OCI archive in target/image, checked, with its SBOM beside it.
+    Image {
+        /// A binary that is built already, by this machine; without it one is built.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+    },
     /// The edges between crates and the rules of the house.
     Tidy,
     /// Speed as ratios in one run, printed and written to target/bench/results.json.
@@ -54,6 +63,7 @@ fn main() -> Result<()> {
         Command::Demo { kernel, cluster } => suites::demo(&kernel, cluster),
         Command::Test { suite } => suites::test(suite),
         Command::Tools => suites::tools(),
+        Command::Image { binary } => image::run(binary),
         Command::Tidy => tidy::run(),
         Command::Bench { groups } => suites::bench(&groups),
     }

@@ -14,6 +14,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command and answers what it wrote to stdout, trimmed; an exit status other than 0 is an error with its words.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("start {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = String::from_utf8(output.stdout).with_context(|| format!("read the output of {command:?}"))?;
+    Ok(text.trim().to_owned())
+}
+
 /// Runs a command, passes its output on line by line, and shows each line to `see` as well.
 /// Answers whether it ended with status 0.
 pub(crate) fn run_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {

@@ -1,0 +1,100 @@
+//! `cargo xtask image`: the image that ships, as an OCI archive with its SBOM beside it, built here without a registry.
+
+mod base;
+mod builder;
+mod check;
+mod contents;
+mod sbom;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::binaries;
+use crate::machine::{Needed, install};
+use crate::process::output;
+use builder::{Build, Builder};
+
+const NEEDED: &[Needed] = &[
+    Needed { program: "buildah", package: "buildah" },
+    Needed { program: "debootstrap", package: "debootstrap" },
+    Needed { program: "unshare", package: "util-linux" },
+    Needed { program: "git", package: "git" },
+];
+
+const CONTAINERFILE: &str = "deploy/Containerfile";
+
+/// The image's name, here and in the archive.
+const NAME: &str = "rds-csi";
+
+/// Which state of the project an image is of.
+struct Source {
+    version: String,
+    /// The commit, with `-dirty` if there is more than that.
+    revision: String,
+    /// Seconds since 1970: every time in the image is the commit's, so that the same commit gives the same layers.
+    committed: String,
+    /// The same as a date: `2026-11-21T18:27:00Z`.
+    committed_at: String,
+}
+
+/// Builds, checks and describes the image; of `binary`, or of the one that is built for it.
+pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
+    install(NEEDED)?;
+    let binary = match binary {
+        Some(binary) => binary,
+        None => binaries::release()?.join(NAME),
+    };
+    let target = binaries::target()?.join("image");
+    let context = context(&target, &binary)?;
+    let source = Source::of_this_tree()?;
+    let builder = Builder::open()?;
+    let start = Instant::now();
+    let base = base::debian(&builder)?;
+
+    println!("building {NAME} {} from {CONTAINERFILE}", source.version);
+    let reference = format!("{NAME}:{}", source.version);
+    let arguments =
+        [("RUNTIME_BASE", base.as_str()), ("VERSION", &source.version), ("REVISION", &source.revision)];
+    let build = Build { file: CONTAINERFILE, stage: "prebuilt", context: &context, arguments: &arguments };
+    builder.build(&build, &reference, &source.committed)?;
+    let archive = target.join("rds-csi.oci.tar");
+    builder.archive(&reference, &source.version, &archive)?;
+
+    let container = builder.container(&reference)?;
+    check::image(&container)?;
+    let packages = contents::packages(&container)?;
+    let document = sbom::document(&source, &packages, &sbom::crates()?)?;
+    let beside = target.join("rds-csi.spdx.json");
+    fs::write(&beside, document).with_context(|| format!("write {}", beside.display()))?;
+    contents::print(&builder, &base, &reference, &binary, &archive, packages.len())?;
+    println!("{} and {} in {} s", archive.display(), beside.display(), start.elapsed().as_secs());
+    drop(container);
+    builder.forget(&reference)
+}
+
+/// A build context of nothing but the binary: the whole tree would be copied.
+fn context(target: &Path, binary: &Path) -> Result<PathBuf> {
+    let context = target.join("context");
+    let dist = context.join("dist");
+    fs::create_dir_all(&dist).with_context(|| format!("make {}", dist.display()))?;
+    fs::copy(binary, dist.join(NAME)).with_context(|| format!("take {}", binary.display()))?;
+    Ok(context)
+}
+
+impl Source {
+    fn of_this_tree() -> Result<Self> {
+        let git = |arguments: &[&str]| output(Command::new("git").args(arguments).env("TZ", "UTC"));
+        let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+        let revision = git(&["rev-parse", "HEAD"])?;
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            revision: if dirty { format!("{revision}-dirty") } else { revision },
+            committed: git(&["log", "-1", "--format=%ct"])?,
+            committed_at: git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"])?,
+        })
+    }
+}
