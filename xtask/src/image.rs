@@ -48,32 +48,43 @@ pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
         Some(binary) => binary,
         None => binaries::release()?.join(NAME),
     };
+    let start = Instant::now();
     let target = binaries::target()?.join("image");
     let context = context(&target, &binary)?;
     let source = Source::of_this_tree()?;
     let builder = Builder::open()?;
-    let start = Instant::now();
     let base = base::debian(&builder)?;
 
     println!("building {NAME} {} from {CONTAINERFILE}", source.version);
-    let reference = format!("{NAME}:{}", source.version);
+    let image = format!("{NAME}:{}", source.version);
     let arguments =
         [("RUNTIME_BASE", base.as_str()), ("VERSION", &source.version), ("REVISION", &source.revision)];
     let build = Build { file: CONTAINERFILE, stage: "prebuilt", context: &context, arguments: &arguments };
-    builder.build(&build, &reference, &source.committed)?;
-    let archive = target.join("rds-csi.oci.tar");
-    builder.archive(&reference, &source.version, &archive)?;
+    builder.build(&build, &image, &source.committed)?;
+    let delivered = deliver(&builder, &image, &source, &target);
+    if let Ok(archive) = &delivered {
+        contents::print(&builder, &base, &image, &binary, archive)?;
+    }
+    builder.forget(&image)?;
+    println!("{} in {} s", delivered?.display(), start.elapsed().as_secs());
+    Ok(())
+}
 
-    let container = builder.container(&reference)?;
+/// Puts the archive and the bill of materials into `target`; nothing, if the image is not fit.
+fn deliver(builder: &Builder, image: &str, source: &Source, target: &Path) -> Result<PathBuf> {
+    let (archive, bill) = (target.join("rds-csi.oci.tar"), target.join("rds-csi.spdx.json"));
+    for of_another_run in [&archive, &bill] {
+        if of_another_run.exists() {
+            fs::remove_file(of_another_run)
+                .with_context(|| format!("remove {}", of_another_run.display()))?;
+        }
+    }
+    let container = builder.container(image)?;
     check::image(&container)?;
-    let packages = contents::packages(&container)?;
-    let document = sbom::document(&source, &packages, &sbom::crates()?)?;
-    let beside = target.join("rds-csi.spdx.json");
-    fs::write(&beside, document).with_context(|| format!("write {}", beside.display()))?;
-    contents::print(&builder, &base, &reference, &binary, &archive, packages.len())?;
-    println!("{} and {} in {} s", archive.display(), beside.display(), start.elapsed().as_secs());
-    drop(container);
-    builder.forget(&reference)
+    let document = sbom::document(source, &contents::packages(&container)?, &sbom::crates()?)?;
+    fs::write(&bill, document).with_context(|| format!("write {}", bill.display()))?;
+    builder.archive(image, &source.version, &archive)?;
+    Ok(archive)
 }
 
 /// A build context of nothing but the binary: the whole tree would be copied.

@@ -74,12 +74,8 @@ impl Builder {
         output(buildah).map(drop)
     }
 
-    /// Writes `image` into an OCI archive, with `tag` as the name of its only manifest.
+    /// Writes `image` into an OCI archive that is not there yet, with `tag` as the name of its only manifest.
     pub(super) fn archive(&self, image: &str, tag: &str, archive: &Path) -> Result<()> {
-        // It would be added to.
-        if archive.exists() {
-            std::fs::remove_file(archive).with_context(|| format!("replace {}", archive.display()))?;
-        }
         let target = format!("oci-archive:{}:{tag}", archive.display());
         output(self.buildah("push").args(["--quiet", image, &target])).map(drop)
     }

@@ -30,19 +30,10 @@ fn package(line: &str) -> Result<Package> {
 }
 
 /// Says how large the image is and what it is made of.
-pub(super) fn print(
-    builder: &Builder,
-    base: &str,
-    image: &str,
-    binary: &Path,
-    archive: &Path,
-    packages: usize,
-) -> Result<()> {
+pub(super) fn print(builder: &Builder, base: &str, image: &str, binary: &Path, archive: &Path) -> Result<()> {
     let size = |image: &str| builder.size(image)?.with_context(|| format!("no image {image}"));
-    println!("{image}: {} to pull, {} unpacked", megabytes(archive)?, size(image)?);
-    println!("  Debian's base: {}", size(base)?);
-    println!("  rds-csi: {}", megabytes(binary)?);
-    println!("  and xfsprogs with its libraries; {packages} Debian packages in all");
+    println!("{image}: {} to pull, {} unpacked:", megabytes(archive)?, size(image)?);
+    println!("  {} Debian, {} rds-csi, the rest xfsprogs and its libraries", size(base)?, megabytes(binary)?);
     Ok(())
 }
 
