@@ -91,6 +91,52 @@ pub(crate) const CONTROL_PLANE: [Module; 2] = [
     },
 ];
 
+/// What nodes in guests need. The kubelet is of the controller manager's module, for the same reason.
+pub(crate) const NODE: [Module; 2] = [
+    Module {
+        folder: "kubernetes",
+        programs: &[Program { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", takes: "2 minutes" }],
+    },
+    Module {
+        folder: "node",
+        programs: &[
+            Program {
+                name: "containerd",
+                package: "github.com/containerd/containerd/v2/cmd/containerd",
+                takes: "2 minutes",
+            },
+            Program {
+                name: "containerd-shim-runc-v2",
+                package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+                takes: "seconds",
+            },
+            Program {
+                name: "ctr",
+                package: "github.com/containerd/containerd/v2/cmd/ctr",
+                takes: "half a minute",
+            },
+            Program {
+                name: "bridge",
+                package: "github.com/containernetworking/plugins/plugins/main/bridge",
+                takes: "seconds",
+            },
+            Program {
+                name: "loopback",
+                package: "github.com/containernetworking/plugins/plugins/main/loopback",
+                takes: "seconds",
+            },
+            Program {
+                name: "host-local",
+                package: "github.com/containernetworking/plugins/plugins/ipam/host-local",
+                takes: "seconds",
+            },
+        ],
+    },
+];
+
+/// containerd's plugins that no guest needs are left out by these; other programs have no such tags.
+const TAGS: &str = "no_btrfs no_devmapper no_zfs no_aufs";
+
 impl Module {
     /// Builds what is not in the cache; answers the folder of the programs, which is another for each content of the
     /// go.mod.
@@ -120,7 +166,7 @@ impl Program {
         // Under another name until it is whole: a build may be interrupted.
         let partial = path.with_extension("partial");
         let build = &mut Command::new("go");
-        build.current_dir(source).env("CGO_ENABLED", "0").args(["build", "-ldflags", linker, "-o"]);
+        build.current_dir(source).env("CGO_ENABLED", "0").args(["build", "-tags", TAGS, "-ldflags", linker, "-o"]);
         run(build.arg(&partial).arg(self.package))?;
         std::fs::rename(&partial, &path).with_context(|| format!("keep {}", path.display()))?;
         eprintln!("built {} in {} s", self.name, start.elapsed().as_secs());
