@@ -60,6 +60,7 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
     api.add_node("a", DRIVER, "rds:a").unwrap();
     serves_every_class(&api);
     shows_the_room(&api);
+    schedules_only_where_there_is_room(&api);
     for process in &running.processes {
         assert!(process.is_running() && !process.log().contains("forbidden"), "{}", process.log());
     }
@@ -69,11 +70,11 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
         [settings.clone(), set(&["controller.replicas=3".into(), "node.maxVolumes=64".into()])].concat();
     release(&api, "upgrade", &more.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     let made = device.volumes().unwrap();
-    assert_eq!(made.len(), CLASSES.len());
+    assert_eq!(made.len(), CLASSES.len() + 1);
     helm(&["uninstall", RELEASE, "-n", RELEASE, "--kubeconfig", kubeconfig(&api)]).unwrap();
     assert_eq!(api.admin().get(&["csidriver", DRIVER]).unwrap(), None);
     let left = api.admin().get(&["pv"]).unwrap().unwrap();
-    assert_eq!(left["items"].as_array().unwrap().len(), CLASSES.len());
+    assert_eq!(left["items"].as_array().unwrap().len(), made.len());
     assert_eq!(device.volumes().unwrap(), made);
 }
 
@@ -105,6 +106,26 @@ fn shows_the_room(api: &ControlPlane) {
         assert_eq!(one["metadata"]["ownerReferences"][0]["kind"], "Deployment", "{one}");
         assert!(one["capacity"].is_string(), "{one}");
     }
+}
+
+/// In a class that waits for a consumer, a pod with a claim that fits is scheduled; one that asks for more than the device
+/// would make is not, and its event says why.
+fn schedules_only_where_there_is_room(api: &ControlPlane) {
+    let mut class = objects::storage_class("waiting", DRIVER, &[]);
+    class["volumeBindingMode"] = "WaitForFirstConsumer".into();
+    api.admin().create(&class).unwrap();
+    for (name, size) in [("fits", "1Gi"), ("too-large", "20Ti")] {
+        api.admin().create(&objects::claim(name, "waiting", size, Usage::FILESYSTEM)).unwrap();
+        api.admin().create(&objects::pod(name, None, &[name])).unwrap();
+    }
+    api.wait_until_bound("fits", SOON).unwrap();
+    let said = "did not have enough free storage";
+    api.wait_for_event("FailedScheduling", SOON, |event| {
+        event.name == "too-large" && event.message.contains(said)
+    })
+    .unwrap();
+    let claim = api.admin().get(&["pvc", "-n", "default", "too-large"]).unwrap().unwrap();
+    assert_eq!(claim["status"]["phase"], "Pending");
 }
 
 /// The containers of the first pod that the Deployment made.

@@ -65,6 +65,12 @@ app.kubernetes.io/component: {{ index . 1 }}
 ports:
   - name: metrics
     containerPort: {{ .Values.metrics.port }}
+# What the process before it left behind is looked at first; killed in that, it would only begin again.
+startupProbe:
+  httpGet: {path: /livez, port: metrics}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 150
 livenessProbe:
   httpGet: {path: /livez, port: metrics}
   periodSeconds: 10
