@@ -11,6 +11,7 @@ mod machine;
 mod process;
 mod suites;
 mod tally;
+mod test_programs;
 mod tidy;
 
 use std::path::PathBuf;

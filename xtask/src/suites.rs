@@ -1,11 +1,14 @@
 //! The suites of `cargo xtask test`, the demo and the benchmark.
 
 mod api;
+mod chart;
+mod cluster;
 mod lint;
 mod sanity;
 mod unit;
 mod vm;
 
+use std::cell::OnceCell;
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,6 +18,7 @@ use crate::binaries::{self, BINARIES};
 use crate::machine::{self, Needed};
 use crate::process::{cargo, run, run_seeing};
 use crate::tally::Tally;
+use crate::test_programs::TestPrograms;
 
 /// A suite that can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +33,10 @@ pub(crate) enum Suite {
     Api,
     /// Rung 6: real kernels in guests.
     Vm,
+    /// The chart: rendered, refused, taken by a real API server, installed.
+    Chart,
+    /// Rung 7: a whole cluster, with real kubelets in guests. By hand: it takes minutes.
+    Cluster,
 }
 
 /// What guests need of the machine; their kernels are fetched by the crate `microvm`.
@@ -46,16 +54,19 @@ pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
     let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
+    let programs = OnceCell::new();
     for suite in &chosen {
         let name = format!("{suite:?}").to_lowercase();
         println!("== suite {name}");
         let start = Instant::now();
         let tally = match suite {
             Suite::Lint => lint::run(),
-            Suite::Unit => unit::run(),
-            Suite::Sanity => sanity::run(),
-            Suite::Api => api::run(),
-            Suite::Vm => vm::run(),
+            Suite::Unit => unit::run(built(&programs)?),
+            Suite::Sanity => sanity::run(built(&programs)?),
+            Suite::Api => api::run(built(&programs)?),
+            Suite::Vm => vm::run(built(&programs)?),
+            Suite::Chart => chart::run(built(&programs)?),
+            Suite::Cluster => cluster::run(built(&programs)?),
         }?;
         println!("== suite {name}: {tally} in {} s", start.elapsed().as_secs());
         if !tally.is_green() {
@@ -68,6 +79,15 @@ pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
         bail!("not green: {}", red.join(", "));
     }
     Ok(())
+}
+
+/// The test programs, built at their first use.
+fn built(programs: &OnceCell<TestPrograms>) -> Result<&TestPrograms> {
+    if let Some(programs) = programs.get() {
+        return Ok(programs);
+    }
+    let built = TestPrograms::build()?;
+    Ok(programs.get_or_init(|| built))
 }
 
 /// Builds the programs of Kubernetes and prints the variables for a test by hand.

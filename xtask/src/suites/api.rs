@@ -10,8 +10,8 @@ use super::counted;
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CONTROL_PLANE;
 use crate::machine::{Needed, install};
-use crate::process::{cargo, run as run_command};
 use crate::tally::Tally;
+use crate::test_programs::TestPrograms;
 
 /// The variable that tells the crate `testbed` where the programs of Kubernetes are.
 pub(super) const TOOLS: &str = "TESTBED_TOOLS";
@@ -19,46 +19,44 @@ pub(super) const TOOLS: &str = "TESTBED_TOOLS";
 /// What ends the programs with their test.
 pub(super) const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "util-linux" }];
 
-/// The crates that have tests with a control plane, from the bottom up.
-const CRATES: &[&str] = &["testbed", "kubernetes"];
+/// The name of these tests' target in every crate.
+pub(super) const TARGET: &str = "api";
 
-/// Tests of `scenarios` that run at the same time as each other and as all the rest: they mostly wait for leases,
-/// settles and deadlines. Within a part they share clusters, one test after the other.
-const SIDE_BY_SIDE: &[&[&str]] = &[&["failover::"], &["leadership::", "rebuild::"], &["migration"]];
+/// What runs side by side: a crate's tests, or those of it that are named. They mostly wait, for leases, settles and
+/// deadlines. Within a part they share clusters, one test after the other.
+const PARTS: &[(&str, &[&str])] = &[
+    ("scenarios", &["failover::"]),
+    ("scenarios", &["leadership::", "rebuild::"]),
+    ("scenarios", &["migration"]),
+    ("kubernetes", &[]),
+];
 
-pub(super) fn run() -> Result<Tally> {
+/// Runs beside them: the crate of which some tests are named above with all its others, and before it the smallest.
+const REST: &[&str] = &["testbed", "scenarios"];
+
+pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(NEEDED)?;
     let (tools, folder) = (tools()?, binaries::release()?);
     println!("-- {TOOLS}={} {BINARIES}={}", tools.display(), folder.display());
-    let test = |name: &str| {
-        let mut test = cargo();
-        test.args(["test", "-p", name, "--features", "api", "--test", "api", "--no-fail-fast"]);
-        test.env(TOOLS, &tools).env(BINARIES, &folder);
-        test
+    let test = |name: &str| -> Result<Command> {
+        let mut test = programs.test(name, TARGET)?.command();
+        test.arg("--test-threads=1").env(TOOLS, &tools).env(BINARIES, &folder);
+        Ok(test)
     };
-    let mut tally = Tally::default();
-    for name in CRATES {
-        println!("-- the API with {name}");
-        tally += counted(test(name).args(["--", "--test-threads=1"]))?;
-    }
-    println!("-- the API with scenarios, {} parts side by side", SIDE_BY_SIDE.len() + 1);
-    run_command(test("scenarios").arg("--no-run"))?;
-    for part in side_by_side(|| test("scenarios"))? {
-        tally += part;
-    }
-    Ok(tally)
-}
-
-/// Runs each part in a process of its own, and all others in one more.
-fn side_by_side(test: impl Fn() -> Command + Sync) -> Result<Vec<Tally>> {
-    let part = |filter: &[&str]| counted(test().args(["--", "--test-threads=1"]).args(filter));
-    let skips: Vec<_> = SIDE_BY_SIDE.iter().copied().flatten().flat_map(|name| ["--skip", name]).collect();
+    println!("-- the API, {} parts side by side", PARTS.len() + 1);
+    let part = |(name, filter): (&str, &[&str])| counted(test(name)?.args(filter));
+    let skips: Vec<_> =
+        PARTS.iter().flat_map(|(_, filter)| *filter).flat_map(|name| ["--skip", name]).collect();
     thread::scope(|scope| {
-        let parts: Vec<_> = SIDE_BY_SIDE.iter().map(|filter| scope.spawn(|| part(filter))).collect();
-        let rest = part(&skips);
-        let parts =
-            parts.into_iter().map(|part| part.join().map_err(|_| anyhow!("a part's thread panicked"))?);
-        parts.chain([rest]).collect()
+        let parts: Vec<_> = PARTS.iter().map(|part_of| scope.spawn(|| part(*part_of))).collect();
+        let mut tally = Tally::default();
+        for name in REST {
+            tally += part((name, &skips))?;
+        }
+        for part in parts {
+            tally += part.join().map_err(|_| anyhow!("a part's thread panicked"))??;
+        }
+        Ok(tally)
     })
 }
 

@@ -6,13 +6,12 @@ use super::{GUESTS, counted};
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CSI_SANITY;
 use crate::machine::install;
-use crate::process::cargo;
 use crate::tally::Tally;
+use crate::test_programs::TestPrograms;
 
-pub(super) fn run() -> Result<Tally> {
+pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(GUESTS)?;
     let (sanity, folder) = (CSI_SANITY.build()?.join("csi-sanity"), binaries::release()?);
-    let run = &mut cargo();
-    run.args(["run", "--quiet", "-p", "scenarios", "--bin", "sanity"]);
+    let run = &mut programs.binary("sanity")?.command();
     counted(run.env(BINARIES, folder).env("CSI_SANITY", sanity))
 }
