@@ -7,7 +7,12 @@ use testbed::wait_until;
 use super::SOON;
 
 /// The cluster roles of the account that the controller and its sidecars have.
-const ROLES: &[&str] = &["rds-csi-controller", "rds-csi-external-attacher", "rds-csi-external-provisioner"];
+const ROLES: &[&str] = &[
+    "rds-csi-controller",
+    "rds-csi-external-attacher",
+    "rds-csi-external-provisioner",
+    "rds-csi-external-resizer",
+];
 
 /// Rights as they were, for [`TakenRights::give_back`].
 #[derive(Debug)]
