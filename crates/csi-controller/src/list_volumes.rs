@@ -63,7 +63,7 @@ impl<T: Transport> Controller<T> {
     fn listed(&self, row: DiskRow) -> Option<(Slot, Listed)> {
         let slot = Slot::parse(&row.slot).ok()?;
         let size = row.file_size.or(row.size).unwrap_or_default();
-        let found = classify(&slot, Some(row), self.config.cluster_id.hash());
+        let found = classify(&slot, Some(row), &self.config);
         let is_ours = match &found {
             Found::Ours(_) => true,
             Found::NotOurs(why) => self.is_named_here(&slot, why),

@@ -4,10 +4,10 @@ use attachment::{Export, Observed};
 use routeros::{DiskRow, Transport, normalised_path};
 use tokio::time::Instant;
 use tonic::Status;
-use volume::{BasePath, ClusterHash, Published, Record, RecordError, Slot};
+use volume::{BasePath, ClusterHash, Generation, Published, Record, RecordError, Slot};
 
-use crate::Controller;
 use crate::device_error;
+use crate::{Config, Controller};
 
 /// What was read under a slot.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub(crate) enum NotOurs {
     Unmarked,
     /// Another cluster's record.
     OtherCluster(ClusterHash),
-    /// A record that cannot be used.
-    Unreadable(RecordError),
+    /// A record that cannot be used, and the generation under which the disk is exported.
+    Unreadable(RecordError, Option<Generation>),
     /// A record on something that is not a file.
     NotAFile(String),
 }
@@ -51,7 +51,7 @@ impl<T: Transport> Controller<T> {
         let read = self.client.until(deadline).disk_by_slot(slot.as_str()).await;
         let row = read.map_err(|error| device_error::status(&format!("reading volume {slot}"), &error))?;
         self.writes.was_read(slot, row.as_ref(), sending);
-        let found = classify(slot, row, self.config.cluster_id.hash());
+        let found = classify(slot, row, &self.config);
         if found.has_no_holder() && self.writes.doubtful_until(slot).is_none() {
             // What was minted has ended, or never came and never will: it is not sent a second time.
             self.writes.minted(slot);
@@ -72,17 +72,23 @@ impl<T: Transport> Controller<T> {
     }
 }
 
-pub(crate) fn classify(slot: &Slot, row: Option<DiskRow>, cluster: ClusterHash) -> Found {
+pub(crate) fn classify(slot: &Slot, row: Option<DiskRow>, config: &Config) -> Found {
     let Some(row) = row else { return Found::Nothing };
     match Record::parse(row.comment.as_deref().unwrap_or_default()) {
         Ok(None) => Found::NotOurs(NotOurs::Unmarked),
-        Err(error) => Found::NotOurs(NotOurs::Unreadable(error)),
-        Ok(Some(record)) if record.cluster != cluster => {
+        Err(error) => Found::NotOurs(NotOurs::Unreadable(error, exported(slot, &row, config))),
+        Ok(Some(record)) if record.cluster != config.cluster_id.hash() => {
             Found::NotOurs(NotOurs::OtherCluster(record.cluster))
         }
         Ok(Some(_)) if row.disk_type != "file" => Found::NotOurs(NotOurs::NotAFile(row.disk_type)),
         Ok(Some(record)) => Found::Ours(Box::new(Volume { slot: slot.clone(), row, record })),
     }
+}
+
+fn exported(slot: &Slot, row: &DiskRow, config: &Config) -> Option<Generation> {
+    let nqn = row.nvme_tcp_server_nqn.as_deref().filter(|_| row.nvme_tcp_export)?;
+    let (named, generation) = config.nqn_prefix.slot_of(nqn)?;
+    generation.filter(|_| named == *slot)
 }
 
 impl Found {
@@ -134,21 +140,21 @@ impl NotOurs {
                 format!("disk {slot} belongs to cluster {other}, not to this one ({cluster})")
             }
             Self::NotAFile(kind) => format!("disk {slot} is of type {kind}, not file: it is not touched"),
-            Self::Unreadable(error @ RecordError::OtherVersion(_)) => {
+            Self::Unreadable(error @ RecordError::OtherVersion(_), _) => {
                 format!("disk {slot}: {error}; use the version of this driver that wrote it")
             }
-            Self::Unreadable(error) => format!(
+            Self::Unreadable(error, exported) => format!(
                 "disk {slot}: {error}; once no node has it connected, repair it on the device with: {}",
-                repair(slot, cluster)
+                repair(slot, cluster, *exported)
             ),
         }
     }
 }
 
 /// The line that makes a damaged volume a detached one: waited for, and never formatted, since nobody knows any
-/// more what it held.
-fn repair(slot: &Slot, cluster: ClusterHash) -> String {
+/// more what it held. It closes what is exported: that is the generation that ended last, whatever came before it.
+fn repair(slot: &Slot, cluster: ClusterHash, exported: Option<Generation>) -> String {
     let published = Published { filesystem: false, block: true };
-    let record = Record { unproven: true, published, ..Record::new(cluster) };
+    let record = Record { unproven: true, published, ended: exported, ..Record::new(cluster) };
     format!("/disk set [find slot=\"{slot}\"] nvme-tcp-export=no comment=\"{record}\"")
 }

@@ -128,7 +128,7 @@ impl<T: Transport> Controller<T> {
     pub(crate) fn is_named_here(&self, slot: &Slot, why: &NotOurs) -> bool {
         let of_cluster = slot.cluster() == Some(self.config.cluster_id.hash());
         match why {
-            NotOurs::Unreadable(_) => of_cluster || self.claim(slot, None).is_some(),
+            NotOurs::Unreadable(..) => of_cluster || self.claim(slot, None).is_some(),
             NotOurs::Unmarked => self.claim(slot, None).is_some(),
             NotOurs::OtherCluster(_) | NotOurs::NotAFile(_) => false,
         }

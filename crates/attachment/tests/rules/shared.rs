@@ -189,6 +189,14 @@ fn who_left_under_a_name_that_does_not_fit_may_come_back_as_the_heir_and_is_fenc
 }
 
 #[test]
+fn a_node_made_anew_is_not_the_member_that_left_and_inherits_nothing_beside_it() {
+    let again = NodeFacts { uid: volume::NodeUid::of("again"), ..healthy("b") };
+    let case = b_left().with_node("b", Some(again)).wanted_by([attached("b")]);
+    let plan = case.publish("c", true, true);
+    assert!(matches!(plan, Plan::Later(Later::Contradiction { .. })), "{plan:?}");
+}
+
+#[test]
 fn the_node_that_stays_is_told_to_stay_alone_while_somebody_is_not_fenced() {
     let record = b_left().observed.record;
     let alone = attachment::must_stay_alone(&record).unwrap();

@@ -149,7 +149,8 @@ fn a_record_repaired_under_what_stands_and_a_taint_lifted_break_no_promise() {
         }
         step => step,
     };
-    let repair = || Step::Hand(Hand::Repair { closes: true });
+    let repair = || Step::Hand(Hand::Repair { closes: true, tells: false });
+    let unpublish = |node, fault| Step::Unpublish { node: Some(node), fault };
     let found = [
         (Start::Overtaken, vec![repair(), off(1), Step::Unmapped(1), publish(0), off(1), publish(1)]),
         (Start::Overtaken, vec![off(1), Step::Pod(1), repair(), publish_odd(1), off(1), publish(0)]),
@@ -157,13 +158,17 @@ fn a_record_repaired_under_what_stands_and_a_taint_lifted_break_no_promise() {
             Start::Wanted,
             vec![
                 off(0),
-                Step::Unpublish { node: Some(0), fault: Fault::Late(1) },
+                unpublish(0, Fault::Late(1)),
                 Step::Clock { milliseconds: 6_000, step: 0 },
                 publish(0),
                 repair(),
                 Step::Node(0, NodeStep::Recreate),
                 publish(0),
             ],
+        ),
+        (
+            Start::Wanted,
+            vec![repair(), off(0), publish(2), off(0), publish_odd(1), unpublish(1, Fault::Nothing)],
         ),
     ];
     for (start, steps) in found {

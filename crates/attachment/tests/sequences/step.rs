@@ -54,8 +54,9 @@ pub(crate) enum Hand {
     OpenForeign,
     /// Opens it as it was last.
     OpenAgain,
-    /// Writes the line that repairs a damaged record, its export closed or not.
-    Repair { closes: bool },
+    /// Writes the line that repairs a damaged record, its export closed or not. It tells which generation ended last,
+    /// if it was printed while the volume was exported.
+    Repair { closes: bool, tells: bool },
 }
 
 /// What goes wrong in a call.
@@ -88,7 +89,7 @@ impl Step {
             41 => Self::Unmapped(node),
             42..45 => Self::Pod(node),
             45..52 => Self::Node(node, NodeStep::of(bits(12, 8))),
-            52..56 => Self::Hand(Hand::of(bits(12, 6))),
+            52..56 => Self::Hand(Hand::of(bits(12, 8))),
             56 => Self::Machines(
                 [Machines::Same, Machines::Different, Machines::NoMachine, Machines::Forbidden]
                     [bits(12, 4) as usize],
@@ -128,8 +129,7 @@ impl Hand {
             0..2 => Self::Close,
             2 => Self::OpenForeign,
             3 => Self::OpenAgain,
-            4 => Self::Repair { closes: true },
-            _ => Self::Repair { closes: false },
+            _ => Self::Repair { closes: bits < 6, tells: bits.is_multiple_of(2) },
         }
     }
 }

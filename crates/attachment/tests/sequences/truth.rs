@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, NODES, number};
 pub(crate) struct Truth {
     /// Every generation that was ever given, in order.
     pub(crate) history: Vec<Generation>,
-    /// Somebody wrote the record anew since the last of them.
+    /// Somebody wrote the record anew since the last of them, and it does not tell that one.
     pub(crate) forgotten: bool,
     /// What ended last, ended with somebody not seen to let go; when.
     pub(crate) unproven_end: Option<u64>,
@@ -22,8 +22,8 @@ pub(crate) struct Truth {
 
 impl Truth {
     /// Somebody wrote the line that repairs a record.
-    pub(crate) fn repaired(&mut self, time: u64, was_free: bool) {
-        self.forgotten = true;
+    pub(crate) fn repaired(&mut self, time: u64, was_free: bool, tells: bool) {
+        self.forgotten |= !tells;
         if !was_free {
             self.unproven_end = Some(time);
         }
@@ -67,12 +67,13 @@ pub(crate) fn interrupt(before: &Observed, after: &Observed, request: &Request, 
         },
         Request::Publish(_) | Request::Reconcile(_) => false,
     };
-    let ends = after.record.holders.is_empty();
+    let (was_free, ends) = (before.record.holders.is_empty(), after.record.holders.is_empty());
     for n in 0..NODES {
         let is_said_off = cluster.is_out_of_service(n);
+        let is_left_out = was_free && !after.record.holders.iter().any(|holder| number(holder) == n);
         if let Some(va) = &mut cluster.vas[n] {
             // Somebody who wrote the record anew took holders off that no write took off.
-            let goes_on_without = !ends && after.record.generation != va.generation;
+            let goes_on_without = is_left_out || after.record.generation != va.generation;
             va.interrupted |= is_ordered(n) || is_off(n) || is_said_off && (ends || goes_on_without);
         }
     }

@@ -164,15 +164,16 @@ impl World {
                 self.observed.export = export(self.terms().nqn(generation).to_string());
             }
             Hand::OpenForeign | Hand::OpenAgain => {}
-            Hand::Repair { closes } => {
+            Hand::Repair { closes, tells } => {
                 // Who reads a record to repair it does so in more than the seconds that a write may still be under way.
                 self.land();
                 let published = Published { filesystem: false, block: true };
+                let ended = self.exported().flatten().filter(|_| tells);
                 let record =
-                    Record { unproven: true, published, ..Record::new(self.observed.record.cluster) };
+                    Record { unproven: true, published, ended, ..Record::new(self.observed.record.cluster) };
                 let was_free = self.observed.record.holders.is_empty();
                 self.observed.record = record;
-                self.truth.repaired(self.time, was_free);
+                self.truth.repaired(self.time, was_free, ended.is_some());
                 if closes {
                     self.observed.export = None;
                 }

@@ -66,9 +66,9 @@ impl<T: Transport> Controller<T> {
         let client = self.client.until(deadline);
         let read = client.for_each_disk(|row| {
             let Ok(slot) = Slot::parse(&row.slot) else { return Ok(()) };
-            match classify(&slot, Some(row), self.config.cluster_id.hash()) {
+            match classify(&slot, Some(row), &self.config) {
                 Found::Ours(volume) => survey.take(self, &volume, &listed),
-                Found::NotOurs(why @ NotOurs::Unreadable(_)) if self.is_named_here(&slot, &why) => {
+                Found::NotOurs(why @ NotOurs::Unreadable(..)) if self.is_named_here(&slot, &why) => {
                     tracing::warn!("{}", why.message(&slot, self.config.cluster_id.hash()));
                 }
                 Found::NotOurs(_) | Found::Nothing => {}

@@ -1,7 +1,8 @@
 //! Nothing without this cluster's mark is ever changed or removed.
 
+use routeros::DiskChange;
 use tonic::Code;
-use volume::{ClusterId, Record};
+use volume::{ClusterId, Generation, Record};
 
 use crate::harness::{Driver, GIB, Publishing, code, config, creation, slot, start};
 
@@ -55,10 +56,43 @@ async fn a_damaged_record_is_refused_with_the_line_that_repairs_it() {
     let id = slot("a", "pvc-1");
     seed(&driver, &id, &format!("/raid10/csi/{id}.img"), "rds1 damaged");
     let refused = driver.publish(Publishing::of(&id, "rds:a")).await.unwrap_err();
-    let (_, repair) = refused.message().split_once("/disk set ").unwrap();
-    let (_, comment) = repair.split_once("comment=\"").unwrap();
-    let repaired = Record::parse(comment.trim_end_matches('"')).unwrap().unwrap();
+    let repaired = repaired(refused.message());
     assert!(repaired.unproven && repaired.published.block, "waited for, and never formatted");
+    assert_eq!(repaired.ended, None, "nothing is exported, and nobody knows what was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_that_repairs_a_record_tells_which_generation_it_ends() {
+    let (device, driver) = start().await;
+    let id = driver.made("pvc-1").await;
+    let context = driver.publish(Publishing::of(&id, "rds:a")).await.unwrap();
+    device.handle.assume("nqn-after-unexport", "kept").unwrap();
+    let operator = routeros::Client::new(device.transport().0);
+    let row = operator.disk_by_slot(&id).await.unwrap().unwrap();
+    let (_, generation) = context["nvme_nqn"].rsplit_once('.').unwrap();
+    let damaged = DiskChange { comment: Some("rds1 cut".into()), ..Default::default() };
+    let elsewhere = format!("nqn.2000-02.com.mikrotik:{}.{generation}", slot("a", "pvc-2"));
+    let closed = DiskChange { nvme_tcp_export: Some(false), ..Default::default() };
+    let renamed = DiskChange {
+        nvme_tcp_export: Some(true),
+        nvme_tcp_server_nqn: Some(elsewhere),
+        ..Default::default()
+    };
+    // What came before it is overtaken; what nothing shows to be the last one is not said to be it.
+    for (change, ended) in [(damaged, Generation::parse(generation)), (closed, None), (renamed, None)] {
+        operator.set_disk(&row.id, &id, &change).await.unwrap();
+        let refused = driver.publish(Publishing::of(&id, "rds:b")).await.unwrap_err();
+        let repaired = repaired(refused.message());
+        assert!(repaired.holders.is_empty() && repaired.unproven);
+        assert_eq!(repaired.ended, ended, "{change:?}");
+    }
+}
+
+/// The record of the line that a refusal shows.
+fn repaired(refusal: &str) -> Record {
+    let (_, repair) = refusal.split_once("/disk set ").unwrap();
+    let (_, comment) = repair.split_once("comment=\"").unwrap();
+    Record::parse(comment.trim_end_matches('"')).unwrap().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
