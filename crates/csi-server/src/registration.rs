@@ -1,5 +1,7 @@
 //! Registration with the kubelet by the plugin itself, without a sidecar (plugin registration API v1).
 
+mod authority;
+
 use std::future::Future;
 
 use csi_grpc::pluginregistration::registration_server::{self, RegistrationServer};
@@ -8,6 +10,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -83,9 +86,10 @@ impl Registration {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let (listener, _removed_at_the_end) = bound.into_parts();
+        let kubelets = UnixListenerStream::new(listener).map(|kubelet| kubelet.map(authority::as_localhost));
         let server = Server::builder().add_service(RegistrationServer::new(self));
         tokio::select! {
-            ended = server.serve_with_incoming(UnixListenerStream::new(listener)) => Ok(ended?),
+            ended = server.serve_with_incoming(kubelets) => Ok(ended?),
             // Both calls answer from memory: nothing that runs is worth waiting for.
             () = shutdown => Ok(()),
         }

@@ -1,18 +1,25 @@
 //! Registration as the kubelet does it: a client on the registration socket.
 
+use std::time::Duration;
+
 use csi_grpc::pluginregistration::registration_client::RegistrationClient;
 use csi_grpc::pluginregistration::{InfoRequest, PluginInfo, RegistrationStatus};
 use csi_server::{Endpoint, Readiness, ReadyState, Registration, ServeError};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use crate::harness::channel;
 use crate::log::Log;
 
+/// For what is answered at once; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 const CSI_SOCKET: &str = "/var/lib/kubelet/plugins/test.example.org/csi.sock";
 const GAUGE: &str = "csi_plugin_registered{driver_name=\"test.example.org\"}";
 const REFUSED: &str = "RegisterPlugin error -- plugin registration failed with err: no such socket";
@@ -65,6 +72,22 @@ async fn the_kubelet_is_told_the_kind_the_name_and_the_socket_that_it_can_reach(
         supported_versions: vec!["1.0.0".into()],
     };
     assert_eq!(info, expected);
+}
+
+/// What a kubelet's own gRPC library writes first; [`RegistrationClient`] says `localhost` where that names the socket.
+const GET_INFO: &[u8] = include_bytes!("../../testdata/get-info-of-a-kubelet.bin");
+
+#[tokio::test]
+async fn a_kubelet_that_calls_the_socket_by_its_path_is_answered() {
+    let served = Served::start().await;
+    let mut kubelet = UnixStream::connect(served.endpoint.path()).await.unwrap();
+    kubelet.write_all(GET_INFO).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(CSI_SOCKET.len()).any(|window| window == CSI_SOCKET.as_bytes()) {
+        let read = timeout(PATIENCE, kubelet.read_buf(&mut answer)).await;
+        let read = read.unwrap_or_else(|_| panic!("no answer but {answer:x?}")).unwrap();
+        assert_ne!(read, 0, "hung up after {answer:x?}");
+    }
 }
 
 #[tokio::test]
