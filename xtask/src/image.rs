@@ -4,6 +4,7 @@ mod base;
 mod builder;
 mod check;
 mod contents;
+mod notices;
 mod sbom;
 
 use std::fs;
@@ -17,6 +18,7 @@ use crate::binaries;
 use crate::machine::{Needed, install};
 use crate::process::output;
 use builder::{Build, Builder};
+pub(crate) use notices::notices;
 
 const NEEDED: &[Needed] = &[
     Needed { program: "buildah", package: "buildah" },
@@ -87,12 +89,13 @@ fn deliver(builder: &Builder, image: &str, source: &Source, target: &Path) -> Re
     Ok(archive)
 }
 
-/// A build context of nothing but the binary: the whole tree would be copied.
+/// A build context of nothing but what goes into the image: the whole tree would be copied.
 fn context(target: &Path, binary: &Path) -> Result<PathBuf> {
     let context = target.join("context");
     let dist = context.join("dist");
     fs::create_dir_all(&dist).with_context(|| format!("make {}", dist.display()))?;
     fs::copy(binary, dist.join(NAME)).with_context(|| format!("take {}", binary.display()))?;
+    fs::write(dist.join("copyright"), notices()?).context("write the notices")?;
     Ok(context)
 }
 

@@ -50,6 +50,8 @@ enum Command {
         #[arg(long)]
         binary: Option<PathBuf>,
     },
+    /// Prints the licences of what is linked into the binary, as the image has them.
+    Notices,
     /// The edges between crates and the rules of the house.
     Tidy,
     /// Speed as ratios in one run, printed and written to target/bench/results.json.
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
         Command::Test { suite } => suites::test(suite),
         Command::Tools => suites::tools(),
         Command::Image { binary } => image::run(binary),
+        Command::Notices => image::notices().map(|notices| print!("{notices}")),
         Command::Tidy => tidy::run(),
         Command::Bench { groups } => suites::bench(&groups),
     }

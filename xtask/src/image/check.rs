@@ -70,6 +70,8 @@ pub(super) fn image(container: &Container<'_>) -> Result<()> {
     ensure!(wrote.is_err(), "the check is worth nothing: the image can be written to");
     serves(shell(&files, NOBODY, CONTROLLER), "serving CSI").context("the controller in the image")?;
     serves(shell(&files, ROOT, NODE), "waiting for the kubelet").context("the node in the image")?;
+    let notices = said(container, &["head", "--lines=1", "/usr/share/doc/rds-csi/copyright"])?;
+    ensure!(notices.starts_with("==== "), "the image has no notices but {notices:?}");
     println!("checked, read-only: {version}, file systems made and grown, controller as nobody, node");
     Ok(())
 }

@@ -4,5 +4,5 @@
 mod crates;
 mod document;
 
-pub(super) use crates::crates;
+pub(super) use crates::{Crate, crates};
 pub(super) use document::document;

@@ -1,5 +1,7 @@
 //! The crates that are in the binary.
 
+use std::fmt;
+
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, output};
@@ -13,7 +15,20 @@ pub(in crate::image) struct Crate {
     pub(super) name: String,
     pub(super) version: String,
     /// An SPDX expression, if the crate has one.
-    pub(super) license: Option<String>,
+    pub(in crate::image) license: Option<String>,
+}
+
+impl Crate {
+    /// Whether it is the one of this name and version.
+    pub(in crate::image) fn is(&self, name: &str, version: &str) -> bool {
+        self.name == name && self.version == version
+    }
+}
+
+impl fmt::Display for Crate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }
 
 /// What cargo links into rds-csi: neither what only builds or tests it, nor what only writes code (procedural macros).
