@@ -44,6 +44,36 @@ fn what_kustomize_makes_is_taken_by_the_api_server_and_has_what_the_example_sets
     assert_eq!(of_kind(&objects, "DaemonSet")["metadata"]["namespace"], RELEASE);
 }
 
+#[test]
+fn the_controllers_pod_is_what_pod_security_calls_restricted_and_the_nodes_is_not() {
+    let api = shared();
+    api.add_namespace(RESTRICTED).unwrap();
+    api.kubectl(&["label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted"])
+        .unwrap();
+    for account in ["rds-csi-controller", "rds-csi-node"] {
+        api.kubectl(&["create", "serviceaccount", "-n", RESTRICTED, account]).unwrap();
+    }
+    for case in CASES {
+        let objects = dry_run(api, &format!("{case}-restricted"), &template(case, &[]).unwrap());
+        admitted(api, of_kind(&objects, "Deployment")).unwrap();
+        let error = admitted(api, of_kind(&objects, "DaemonSet")).unwrap_err().to_string();
+        assert!(error.contains("violates PodSecurity"), "{error}");
+    }
+}
+
+/// A namespace that takes restricted pods only.
+const RESTRICTED: &str = "restricted";
+
+/// Whether a workload's pod is taken there: the policy speaks of pods, not of what makes them.
+fn admitted(api: &ControlPlane, workload: &Value) -> testbed::Result<String> {
+    let metadata = json!({ "name": "asked", "namespace": RESTRICTED });
+    let spec = &workload["spec"]["template"]["spec"];
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+    let file = api.folder().join("pod.json");
+    fs::write(&file, pod.to_string()).unwrap();
+    api.kubectl(&["create", "--dry-run=server", "-f", text(&file)])
+}
+
 /// The objects as the server would have them.
 pub(crate) fn dry_run(api: &ControlPlane, name: &str, rendered: &str) -> Vec<Value> {
     let file = api.folder().join(format!("{name}.yaml"));
