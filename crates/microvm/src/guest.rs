@@ -3,6 +3,7 @@
 mod builder;
 mod command;
 mod console;
+mod dialer;
 mod files;
 mod forward;
 mod link;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use builder::{GIB, GuestBuilder, MIB};
 pub use command::{Background, Command, Output};
+pub use dialer::Dialer;
 pub use forward::Forward;
 pub use link::Link;
 use machine::Machine;
@@ -153,6 +155,12 @@ impl Guest {
     /// [`crate::Error::Host`] if no port can be had.
     pub fn forward_tcp(&self, port: u16) -> Result<Forward> {
         Forward::new(&self.machine, format!("tcp:127.0.0.1:{port}"))
+    }
+
+    /// Opens connections from within the guest, for as long as it is there.
+    #[must_use]
+    pub fn dialer(&self) -> Dialer {
+        Dialer::new(&self.machine)
     }
 
     /// A port of the host's loopback that leads to a Unix socket of the guest.

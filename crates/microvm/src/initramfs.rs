@@ -39,6 +39,14 @@ pub(crate) fn add_libraries(tree: &mut Tree, programs: &[&Path]) -> Result<()> {
     Ok(())
 }
 
+/// Adds further modules, to be loaded at boot after those of every guest.
+pub(crate) fn add_modules(tree: &mut Tree, kernel: &Unpacked, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    modules::add(tree, kernel, names)
+}
+
 /// The base and what a test adds in one file of the directory; the same additions give the same file.
 /// One caller at a time.
 pub(crate) fn complete(base: &Path, additions: &Tree, directory: &Path) -> Result<PathBuf> {

@@ -51,7 +51,7 @@ mod provision;
 mod wire;
 
 pub use error::{Error, Result};
-pub use guest::{Background, Command, Forward, GIB, Guest, GuestBuilder, HOST, Link, MIB, Output};
+pub use guest::{Background, Command, Dialer, Forward, GIB, Guest, GuestBuilder, HOST, Link, MIB, Output};
 pub use kernel::Kernel;
 pub use lab::Lab;
-pub use provision::provision;
+pub use provision::{RootImage, provision};

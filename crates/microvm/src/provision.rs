@@ -3,6 +3,7 @@
 //! Idempotent, safe to be called by several processes at once, and without network once everything is there.
 
 mod apt;
+mod debian;
 mod image;
 mod kernels;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::kernel::Unpacked;
 use crate::{Error, Kernel, Result};
+pub use debian::RootImage;
 
 /// Installs what is missing of the host's packages and fetches both kernels.
 ///

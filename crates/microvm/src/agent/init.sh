@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The guest's first process: mounts what the kernel offers, loads what every guest needs, configures both
-# links by the kernel command line and starts the agent. Orphans are reaped by its last `wait`.
+# The guest's first process: mounts what the kernel offers, loads what the guest needs, configures both links by
+# the kernel command line, and goes on as microvm-start, in another root file system where the guest has one.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 # Nobody else makes the nodes of device mapper's devices: there is no udev.
 export DM_DISABLE_UDEV=1
@@ -11,8 +11,6 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
-# As systemd does it on a node: mounts made in one mount namespace show in the others.
-mount --make-rshared /
 
 for option in $(cat /proc/cmdline); do
   case $option in
@@ -34,9 +32,26 @@ for interface in /sys/class/net/eth*; do
   esac
 done
 
-# From here on the console tells what the kernel says of links, controllers and file systems.
-dmesg -n 7
-microvm-agent &
-wait $!
-echo "microvm: the agent has ended"
-poweroff -f
+# The guest's own root: what a test has added goes along, with the modules and what the agent needs.
+change_root() {
+  for disk in /sys/block/vd*; do
+    [ "$(cat "$disk/serial")" = root ] && mount -t ext4 "/dev/${disk##*/}" /mnt
+  done
+  while read -r path; do
+    mkdir -p "/mnt/${path%/*}"
+    cp -a "/$path" "/mnt/$path"
+  done < /etc/microvm/additions
+  cp /bin/busybox /mnt/bin/
+  cp /sbin/microvm-start /sbin/microvm-agent /mnt/sbin/
+  cp /etc/hosts /mnt/etc/
+  ln -sf /bin/busybox /mnt/sbin/modprobe
+  cp -r /lib/modules /mnt/lib/
+  for place in dev proc sys run; do mount --move "/$place" "/mnt/$place"; done
+  # Frees the memory of this one.
+  exec switch_root /mnt /sbin/microvm-start
+}
+
+case $(cat /proc/cmdline) in
+  *microvm.root*) change_root ;;
+  *) exec /sbin/microvm-start ;;
+esac

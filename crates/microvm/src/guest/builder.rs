@@ -32,6 +32,8 @@ pub struct GuestBuilder {
     binaries: Vec<(PathBuf, String)>,
     files: Tree,
     host_ports: Vec<u16>,
+    root: Option<PathBuf>,
+    modules: Vec<String>,
 }
 
 impl GuestBuilder {
@@ -47,6 +49,8 @@ impl GuestBuilder {
             binaries: Vec::new(),
             files: Tree::default(),
             host_ports: Vec::new(),
+            root: None,
+            modules: Vec::new(),
         }
     }
 
@@ -93,6 +97,20 @@ impl GuestBuilder {
         self
     }
 
+    /// A root file system: an image of ext4 on the host, which the guest changes for itself alone; its changes are
+    /// lost when it ends. Binaries and files that were asked for are copied into it. Without one the root is
+    /// in memory, from busybox and the tools of the file systems.
+    pub fn root(mut self, image: impl Into<PathBuf>) -> Self {
+        self.root = Some(image.into());
+        self
+    }
+
+    /// A further module of the kernel, loaded at boot.
+    pub fn module(mut self, name: &str) -> Self {
+        self.modules.push(name.to_owned());
+        self
+    }
+
     /// Boots the guest and waits until it takes commands.
     ///
     /// # Errors
@@ -105,6 +123,11 @@ impl GuestBuilder {
             initramfs::add_libraries(&mut additions, &[from])?;
             additions.insert(to, Node::Copy { from: from.clone() });
         }
+        if self.root.is_some() {
+            let paths = additions.paths().join("\n");
+            additions.bytes("/etc/microvm/additions", 0o644, paths + "\n");
+        }
+        initramfs::add_modules(&mut additions, &kernel, &self.modules)?;
         let initramfs = {
             let _writing = lock(&self.lab.writing);
             initramfs::complete(&base, &additions, self.lab.directory.path())?
@@ -118,6 +141,7 @@ impl GuestBuilder {
             initramfs,
             disks: self.disks,
             host_ports: self.host_ports,
+            root: self.root,
         };
         let machine = Arc::new(Machine::new(self.lab, specification)?);
         let guest = Guest { machine };

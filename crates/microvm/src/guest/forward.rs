@@ -66,7 +66,7 @@ impl Drop for Forward {
     }
 }
 
-fn open(machine: &Machine, target: &str) -> Result<TcpStream> {
+pub(super) fn open(machine: &Machine, target: &str) -> Result<TcpStream> {
     let mut peer = machine.connect()?;
     let mut ask = || -> io::Result<()> {
         peer.set_read_timeout(Some(DEADLINE))?;

@@ -32,6 +32,7 @@ pub(super) struct Specification {
     /// Names and bytes.
     pub(super) disks: Vec<(String, u64)>,
     pub(super) host_ports: Vec<u16>,
+    pub(super) root: Option<PathBuf>,
 }
 
 /// A guest's directory, disks and place at the hub, and its QEMU while it runs.
@@ -177,6 +178,7 @@ impl Machine {
             disks: &disks,
             address: self.address(),
             host_ports: &self.specification.host_ports,
+            root: self.specification.root.as_deref(),
         }
         .arguments()
     }

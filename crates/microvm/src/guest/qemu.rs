@@ -42,6 +42,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) address: Ipv4Addr,
     /// TCP ports of the host's loopback that the guest reaches.
     pub(crate) host_ports: &'a [u16],
+    /// An image with a root file system.
+    pub(crate) root: Option<&'a Path>,
 }
 
 impl Machine<'_> {
@@ -60,10 +62,10 @@ impl Machine<'_> {
         option("-qmp", format!("unix:{MONITOR},server=on,wait=off"));
         option("-kernel", self.image.display().to_string());
         option("-initrd", self.initramfs.display().to_string());
-        option(
-            "-append",
-            format!("{KERNEL_OPTIONS} microvm.name={} microvm.address={}/24", self.name, self.address),
-        );
+        let root = if self.root.is_some() { " microvm.root" } else { "" };
+        let (name, address) = (self.name, self.address);
+        let append = format!("{KERNEL_OPTIONS} microvm.name={name} microvm.address={address}/24{root}");
+        option("-append", append);
         self.network(&mut option);
         self.storage(&mut option);
         arguments
@@ -96,6 +98,15 @@ impl Machine<'_> {
                 format!("id={disk},file={disk}.img,format=raw,if=none,cache=unsafe,discard=unmap"),
             );
             option("-device", format!("virtio-blk-pci,drive={disk},serial={disk}"));
+        }
+        // Last, so that the first disk of a test is always `/dev/vda`. Several guests share the image.
+        if let Some(image) = self.root {
+            let image = image.display();
+            option(
+                "-drive",
+                format!("id=root,file={image},format=raw,if=none,snapshot=on,cache=unsafe,discard=unmap"),
+            );
+            option("-device", "virtio-blk-pci,drive=root,serial=root".to_owned());
         }
     }
 }

@@ -12,6 +12,9 @@ const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
 /// The guest's first process.
 const INIT: &str = include_str!("../agent/init.sh");
 
+/// What it becomes, once the root file system is the one that stays.
+const START: &str = include_str!("../agent/start.sh");
+
 /// Programs of the host's that busybox does not have, or has in another manner than a node of a cluster.
 const PROGRAMS: [&str; 17] = [
     "/bin/dash",
@@ -43,13 +46,14 @@ pub(crate) fn tree(kernel: &Unpacked) -> Result<Tree> {
         tree.insert(directory, Node::Directory);
     }
     tree.bytes("/init", 0o755, INIT);
+    tree.bytes("/sbin/microvm-start", 0o755, START);
     tree.bytes("/sbin/microvm-agent", 0o755, AGENT);
     tree.bytes("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
     tree.bytes("/etc/group", 0o644, "root:x:0:\n");
     tree.insert("/etc/mtab", Node::Symlink { target: "/proc/self/mounts".into() });
     add_programs(&mut tree)?;
     add_busybox(&mut tree)?;
-    modules::add(&mut tree, kernel)?;
+    modules::add(&mut tree, kernel, &[])?;
     Ok(tree)
 }
 

@@ -16,10 +16,12 @@ const AT_BOOT: [&str; 7] =
 const ON_DEMAND: [&str; 9] =
     ["xfs", "btrfs", "dm_mod", "dm_delay", "dm_flakey", "dm_crypt", "dm_snapshot", "overlay", "veth"];
 
-/// Adds the modules with all they need, their indexes, and the list of those to load at boot.
-pub(crate) fn add(tree: &mut Tree, kernel: &Unpacked) -> Result<()> {
+/// Adds the modules with all they need, their indexes, and the list of those to load at boot: every guest's, and
+/// these further ones.
+pub(crate) fn add(tree: &mut Tree, kernel: &Unpacked, further: &[String]) -> Result<()> {
     let index = Index::read(kernel)?;
-    let wanted: Vec<&str> = AT_BOOT.iter().chain(&ON_DEMAND).copied().collect();
+    let at_boot: Vec<&str> = AT_BOOT.into_iter().chain(further.iter().map(String::as_str)).collect();
+    let wanted = [&at_boot[..], &ON_DEMAND].concat();
     let files = index.closure(&wanted).map_err(Error::Provision)?;
     let directory = format!("/lib/modules/{}", kernel.release);
     for file in &files {
@@ -29,7 +31,7 @@ pub(crate) fn add(tree: &mut Tree, kernel: &Unpacked) -> Result<()> {
     }
     tree.bytes(&format!("{directory}/modules.dep"), 0o644, index.dependencies_of(&files));
     tree.bytes(&format!("{directory}/modules.alias"), 0o644, index.aliases_of(&files));
-    let at_boot: Vec<&str> = AT_BOOT.into_iter().filter(|name| !index.builtin.contains(*name)).collect();
+    let at_boot: Vec<&str> = at_boot.into_iter().filter(|name| !index.builtin.contains(*name)).collect();
     tree.bytes("/etc/microvm/modules", 0o644, at_boot.join(" "));
     Ok(())
 }

@@ -47,6 +47,11 @@ impl Tree {
         self.nodes.keys().any(|path| path.rsplit('/').next() == Some(name))
     }
 
+    /// What stands in it, without the leading slash.
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        self.nodes.keys().map(String::as_str).collect()
+    }
+
     /// Tells trees of different content apart. Files of the host count by inode, size and time: reading
     /// hundreds of megabytes would cost more than the boot.
     pub(crate) fn digest(&self) -> Result<String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::{Error, Result, process};
 
 /// Files that the host must have, and the package of Debian 12 that brings each.
-const NEEDED: [(&str, &str); 14] = [
+const NEEDED: [(&str, &str); 15] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/lz4", "lz4"),
@@ -21,6 +21,7 @@ const NEEDED: [(&str, &str); 14] = [
     ("/bin/mount", "mount"),
     ("/sbin/blockdev", "util-linux"),
     ("/usr/bin/dpkg", "dpkg"),
+    ("/usr/sbin/debootstrap", "debootstrap"),
 ];
 
 /// Installs the packages of the files that are not there, if any.
