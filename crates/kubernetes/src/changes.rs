@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::chain;
-use crate::claims::WATCH_SECONDS;
+use crate::claims::watch_config;
 use crate::edge::Edge;
+use crate::live::{LARGE_PAGE, PAGE};
 use crate::nodes::{is_out_of_service, is_ready};
+use crate::trimmed::{Node, VolumeAttachment};
 
 /// Which watches have delivered their first list.
 #[derive(Debug, Default)]
@@ -53,12 +53,12 @@ impl Changes {
         let mut nodes = HashMap::new();
         let watched = changes.clone();
         let on_node = move |event| watched.node(&mut nodes, event);
-        let follow_nodes = follow::<Node>(client.clone(), "watching Nodes", on_node);
+        let follow_nodes = follow::<Node>(client.clone(), "watching Nodes", PAGE, on_node);
         let driver = driver.into();
         let watched = changes.clone();
         let on_attachment = move |event| watched.attachment(&driver, event);
         let follow_attachments =
-            follow::<VolumeAttachment>(client, "watching VolumeAttachments", on_attachment);
+            follow::<VolumeAttachment>(client, "watching VolumeAttachments", LARGE_PAGE, on_attachment);
         tokio::spawn(stop.clone().run_until_cancelled_owned(follow_nodes));
         tokio::spawn(stop.run_until_cancelled_owned(follow_attachments));
         changes
@@ -109,10 +109,8 @@ impl Changes {
                 self.wake.notify_one();
             }
             // The attacher takes `attached` away before it lets an object go: one that goes with it was torn off.
-            Event::Delete(object) if object.spec.attacher == driver => {
-                if object.status.is_some_and(|status| status.attached) {
-                    self.wake.notify_one();
-                }
+            Event::Delete(object) if object.spec.is_of(driver) && object.status.is_attached() => {
+                self.wake.notify_one();
             }
             Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
         }
@@ -129,7 +127,7 @@ fn see(node: &Node) -> Option<(String, Seen)> {
     Some((name, seen))
 }
 
-async fn follow<K>(client: Client, what: &'static str, mut each: impl FnMut(Event<K>))
+async fn follow<K>(client: Client, what: &'static str, page: u32, mut each: impl FnMut(Event<K>))
 where
     K: Resource<Scope = k8s_openapi::ClusterResourceScope>
         + Clone
@@ -140,8 +138,7 @@ where
     K::DynamicType: Default,
 {
     let mut edge = Edge::new(what);
-    let config = watcher::Config::default().timeout(WATCH_SECONDS);
-    let events = watcher(Api::<K>::all(client), config).default_backoff();
+    let events = watcher(Api::<K>::all(client), watch_config(page)).default_backoff();
     pin_mut!(events);
     while let Some(event) = events.next().await {
         match event {

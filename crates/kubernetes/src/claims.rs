@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
@@ -15,9 +14,16 @@ use tokio_util::sync::CancellationToken;
 use volume::{Claim, Slot};
 
 use crate::edge::Edge;
+use crate::live::LARGE_PAGE;
+use crate::trimmed::{ClaimReference, PersistentVolume};
 
 /// Seconds until a watch is opened anew: a connection that died silently is noticed this much later.
-pub(crate) const WATCH_SECONDS: u32 = 60;
+const WATCH_SECONDS: u32 = 60;
+
+/// How everything is watched, after a first list of so many objects a page.
+pub(crate) fn watch_config(page: u32) -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(page)
+}
 
 /// What is known of a PV of this driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +119,7 @@ impl Claims {
     async fn follow(self, api: Api<PersistentVolume>, driver: String) {
         let mut edge = Edge::new("watching PersistentVolumes");
         let mut fresh = Index::default();
-        let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff();
+        let events = watcher(api, watch_config(LARGE_PAGE)).default_backoff();
         pin_mut!(events);
         while let Some(event) = events.next().await {
             match event {
@@ -167,13 +173,12 @@ impl Index {
 /// What to keep of a PV; `None` for one of another driver, or without a name or handle.
 pub(crate) fn entry(object: &PersistentVolume, driver: &str) -> Option<PersistentVolumeEntry> {
     let name = object.metadata.name.as_deref().filter(|name| !name.is_empty())?;
-    let spec = object.spec.as_ref()?;
-    let csi = spec.csi.as_ref().filter(|csi| csi.driver == driver && !csi.volume_handle.is_empty())?;
-    let claim = spec.claim_ref.as_ref().and_then(claim).map(Arc::new);
-    Some(PersistentVolumeEntry { name: name.into(), handle: csi.volume_handle.as_str().into(), claim })
+    let handle = object.spec.handle(driver)?;
+    let claim = object.spec.claim_ref.as_ref().and_then(claim).map(Arc::new);
+    Some(PersistentVolumeEntry { name: name.into(), handle: handle.into(), claim })
 }
 
-fn claim(reference: &ObjectReference) -> Option<Claim> {
+fn claim(reference: &ClaimReference) -> Option<Claim> {
     let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Some(Claim {
         namespace: named(&reference.namespace)?,

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use tokio::time::Instant;
 
 use crate::ask::find;
 use crate::claims::entry;
-use crate::live::list;
+use crate::live::{LARGE_PAGE, list};
+use crate::trimmed::PersistentVolume;
 use crate::{ApiError, Live};
 
 /// PVs read one by one at most: beyond, the whole list is less work for both sides. More than one or two are asked
@@ -27,7 +27,7 @@ impl Live {
         let keep = |object| {
             handles.extend(entry(&object, &self.driver).map(|entry| (entry.name.to_string(), entry.handle)));
         };
-        list(&api, "PersistentVolumes", deadline, keep).await?;
+        list(&api, "PersistentVolumes", LARGE_PAGE, deadline, keep).await?;
         Ok(handles)
     }
 

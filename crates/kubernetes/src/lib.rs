@@ -19,6 +19,7 @@ mod live;
 mod machines;
 mod mark;
 mod nodes;
+mod trimmed;
 mod volume_attachments;
 
 pub use annotations::{ATTACHED_AT, ATTACHED_NODE, Mirror};

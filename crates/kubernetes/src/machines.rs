@@ -9,7 +9,7 @@ use kube::Api;
 use tokio::time::Instant;
 use volume::{Claim, NodeId};
 
-use crate::live::list;
+use crate::live::{PAGE, list};
 use crate::{ApiError, Live};
 
 /// KubeVirt's API group, whatever the version.
@@ -55,7 +55,7 @@ impl Live {
         let api = Api::<Pod>::namespaced(self.client.clone(), &claim.namespace);
         let mut pods = Vec::new();
         let keep = |pod: Pod| pods.push(read(pod, &claim.name));
-        match list(&api, &format!("pods of namespace {}", claim.namespace), deadline, keep).await {
+        match list(&api, &format!("pods of namespace {}", claim.namespace), PAGE, deadline, keep).await {
             Ok(()) => Ok(machines_of(&pods, node)),
             Err(error) if error.is_forbidden() => Ok(Machines::Forbidden),
             Err(error) => Err(error),

@@ -1,12 +1,12 @@
 //! Node objects, as far as the fencing rules look at them.
 
 use attachment::NodeFacts;
-use k8s_openapi::api::core::v1;
 use kube::Api;
 use tokio::time::Instant;
 use volume::{NodeId, NodeUid, Slot};
 
 use crate::ask::find;
+use crate::trimmed::{self, Condition};
 use crate::{ApiError, Live};
 
 /// Kubernetes: somebody vouches that the node is shut down, and its volumes may be taken.
@@ -32,7 +32,7 @@ impl Live {
         slot: &Slot,
         deadline: Instant,
     ) -> Result<Option<Node>, ApiError> {
-        let api = Api::<v1::Node>::all(self.client.clone());
+        let api = Api::<trimmed::Node>::all(self.client.clone());
         let name = node.name();
         let found = find(|| format!("reading Node {name}"), deadline, name, api.get(name)).await?;
         Ok(found.map(|object| read(&object, &in_use_name(&self.driver, slot.as_str()))))
@@ -45,25 +45,24 @@ fn in_use_name(driver: &str, handle: &str) -> String {
 }
 
 /// Whether its condition Ready is True: Unknown, and no condition at all, are not.
-pub(crate) fn is_ready(node: &v1::Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+pub(crate) fn is_ready(node: &trimmed::Node) -> bool {
+    let is_true =
+        |it: &Condition| it.kind.as_deref() == Some("Ready") && it.status.as_deref() == Some("True");
+    node.status.conditions.iter().any(is_true)
 }
 
 /// Whether it carries the out-of-service taint, with whatever effect.
-pub(crate) fn is_out_of_service(node: &v1::Node) -> bool {
-    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    taints.iter().any(|taint| taint.key == OUT_OF_SERVICE)
+pub(crate) fn is_out_of_service(node: &trimmed::Node) -> bool {
+    node.spec.taints.iter().any(|taint| taint.key.as_deref() == Some(OUT_OF_SERVICE))
 }
 
-fn read(node: &v1::Node, in_use: &str) -> Node {
+fn read(node: &trimmed::Node, in_use: &str) -> Node {
     let uid = node.metadata.uid.clone().unwrap_or_default();
-    let volumes = node.status.as_ref().and_then(|status| status.volumes_in_use.as_deref());
     let facts = NodeFacts {
         uid: NodeUid::of(&uid),
         ready: is_ready(node),
         out_of_service: is_out_of_service(node),
-        in_use: volumes.unwrap_or_default().iter().any(|volume| volume == in_use),
+        in_use: node.status.volumes_in_use.iter().any(|volume| volume == in_use),
     };
     Node { uid, facts }
 }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use attachment::{Attachments, Want};
 use data_encoding::HEXLOWER;
-use k8s_openapi::api::core::v1::PersistentVolumeSpec;
-use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::Api;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -14,13 +12,9 @@ use tracing::warn;
 use volume::{Generation, NodeId, NqnPrefix, Slot};
 
 use crate::ask::find;
-use crate::handles::Handles;
-use crate::live::list;
+use crate::live::{LARGE_PAGE, list};
+use crate::trimmed::{PersistentVolumeSpec, VolumeAttachment, VolumeAttachmentSource};
 use crate::{ApiError, Cause, Claims, Live};
-
-/// The key of the publish context that carries the volume's NQN; the attacher copies the context into
-/// `status.attachmentMetadata`.
-const NQN_KEY: &str = "nvme_nqn";
 
 /// Every VolumeAttachment of this driver, from one live LIST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +56,10 @@ impl Live {
     /// # Errors
     /// Where either list could not be had whole by `deadline`.
     pub async fn volume_attachments(&self, deadline: Instant) -> Result<VolumeAttachments, ApiError> {
-        let listed = self.listed(deadline).await?;
-        let handles = if listed.is_empty() { Handles::new() } else { self.handles(deadline).await? };
+        let (listed, mut handles) = tokio::try_join!(self.listed(deadline), self.handles(deadline))?;
+        // The lists are of two moments: what the one of PVs lacks may be newer than it.
+        let missing = names(&listed).filter(|name| !handles.contains_key(*name)).collect();
+        handles.extend(self.handles_of(&missing, deadline).await?);
         Ok(map(&self.prefix, listed, |name| handles.get(name).cloned()))
     }
 
@@ -82,11 +78,7 @@ impl Live {
     ) -> Result<Attachments, ApiError> {
         let listed = self.listed(deadline).await?;
         let anothers = |name: &str| claims.handle(name).filter(|handle| **handle != *slot.as_str());
-        let names = listed.iter().filter_map(|listed| match &listed.source {
-            Source::PersistentVolume(name) => Some(name.as_str()),
-            Source::Handle(_) | Source::Nothing => None,
-        });
-        let open = names.filter(|name| anothers(name).is_none()).collect::<BTreeSet<_>>();
+        let open = names(&listed).filter(|name| anothers(name).is_none()).collect();
         let live = self.handles_of(&open, deadline).await?;
         let all = map(&self.prefix, listed, |name| live.get(name).cloned().or_else(|| anothers(name)));
         let wants = all.wants.into_iter().filter(|(of, _)| of == slot).map(|(_, want)| want).collect();
@@ -119,37 +111,46 @@ impl Live {
         let api = Api::<VolumeAttachment>::all(self.client.clone());
         let mut listed = Vec::new();
         let keep = |object: VolumeAttachment| {
-            if object.spec.attacher == self.driver {
+            if object.spec.is_of(&self.driver) {
                 listed.extend(read(object, &self.driver));
             }
         };
-        list(&api, "VolumeAttachments", deadline, keep).await?;
+        list(&api, "VolumeAttachments", LARGE_PAGE, deadline, keep).await?;
         Ok(listed)
     }
 }
 
-/// What to keep; `None` where the node's name is none, so that it can be no holder's.
-fn read(object: VolumeAttachment, driver: &str) -> Option<Listed> {
-    let name = object.metadata.name.unwrap_or_default();
-    let Some(node) = NodeId::of_node(&object.spec.node_name) else {
-        warn!(volume_attachment = %name, node = %object.spec.node_name, "a VolumeAttachment names no node");
-        return None;
-    };
-    let status = object.status.unwrap_or_default();
-    let source = match (object.spec.source.persistent_volume_name, object.spec.source.inline_volume_spec) {
-        (Some(name), _) if !name.is_empty() => Source::PersistentVolume(name),
-        (_, Some(spec)) => inline(spec, driver),
-        _ => Source::Nothing,
-    };
-    let deleting = object.metadata.deletion_timestamp.is_some();
-    let want = Want { name, node, deleting, attached: status.attached, generation: None };
-    let nqn = status.attachment_metadata.and_then(|mut metadata| metadata.remove(NQN_KEY));
-    Some(Listed { source, nqn, want })
+/// The PVs that are named.
+fn names(listed: &[Listed]) -> impl Iterator<Item = &str> {
+    listed.iter().filter_map(|listed| match &listed.source {
+        Source::PersistentVolume(name) => Some(name.as_str()),
+        Source::Handle(_) | Source::Nothing => None,
+    })
 }
 
-fn inline(spec: PersistentVolumeSpec, driver: &str) -> Source {
-    let csi = spec.csi.filter(|csi| csi.driver == driver && !csi.volume_handle.is_empty());
-    csi.map_or(Source::Nothing, |csi| Source::Handle(csi.volume_handle))
+/// What to keep; `None` where the node's name is none, so that it can be no holder's.
+fn read(object: VolumeAttachment, driver: &str) -> Option<Listed> {
+    let VolumeAttachment { metadata, spec, status, .. } = object;
+    let (name, node_name) = (metadata.name.unwrap_or_default(), spec.node_name.unwrap_or_default());
+    let Some(node) = NodeId::of_node(&node_name) else {
+        warn!(volume_attachment = %name, node = %node_name, "a VolumeAttachment names no node");
+        return None;
+    };
+    let deleting = metadata.deletion_timestamp.is_some();
+    let want = Want { name, node, deleting, attached: status.is_attached(), generation: None };
+    Some(Listed { source: source(spec.source, driver), nqn: status.attachment_metadata.nvme_nqn, want })
+}
+
+fn source(source: VolumeAttachmentSource, driver: &str) -> Source {
+    match (source.persistent_volume_name, source.inline_volume_spec) {
+        (Some(name), _) if !name.is_empty() => Source::PersistentVolume(name),
+        (_, Some(spec)) => inline(&spec, driver),
+        _ => Source::Nothing,
+    }
+}
+
+fn inline(spec: &PersistentVolumeSpec, driver: &str) -> Source {
+    spec.handle(driver).map_or(Source::Nothing, |handle| Source::Handle(handle.to_owned()))
 }
 
 /// The generation that an NQN of this very volume names.

@@ -39,6 +39,18 @@ fn page(items: &[Value], next: &str) -> Value {
     page
 }
 
+/// A list of volumes that was made just before one of them.
+#[tokio::test]
+async fn a_volume_that_is_newer_than_the_list_of_volumes_is_mapped() {
+    let (live, _) = live(|path| match path {
+        "/api/v1/persistentvolumes?&limit=1000" => ok(list(&[volume("pv-1", "pvc-1")])),
+        path => cluster(path),
+    });
+    let all = live.volume_attachments(soon()).await.unwrap();
+    assert!(all.wants.iter().map(|(slot, _)| slot.as_str()).eq(["pvc-1", "pvc-2"]));
+    assert!(all.unmapped.iter().map(NodeId::name).eq(["b"]));
+}
+
 /// Two pages of VolumeAttachments, of which one is another driver's.
 fn cluster(path: &str) -> Answer {
     if path.starts_with("/apis/storage.k8s.io/v1/volumeattachments?") {
@@ -52,7 +64,7 @@ fn cluster(path: &str) -> Answer {
     match path {
         "/api/v1/persistentvolumes/pv-1" => ok(volume("pv-1", "pvc-1")),
         "/api/v1/persistentvolumes/pv-2" => ok(volume("pv-2", "pvc-2")),
-        "/api/v1/persistentvolumes?&limit=500" => {
+        "/api/v1/persistentvolumes?&limit=1000" => {
             ok(list(&[volume("pv-1", "pvc-1"), volume("pv-2", "pvc-2")]))
         }
         _ => refused(404),
@@ -69,7 +81,8 @@ async fn all_pages_are_read_and_mapped_through_their_volumes() {
     // The same NQN on another volume's is not its generation.
     assert_eq!(all.wants[1].1.generation, None);
     assert!(all.unmapped.iter().map(NodeId::name).eq(["b"]));
-    assert_eq!(log.all().len(), 3);
+    // Two pages and one, and what the list of volumes lacks by itself.
+    assert_eq!(log.all().len(), 4);
     assert!(log.all().iter().all(|asked| !asked.path.contains("resourceVersion")), "live, not from a cache");
 }
 
