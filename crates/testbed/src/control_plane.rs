@@ -27,6 +27,9 @@ pub struct Options {
     pub listen: IpAddr,
     /// Further addresses that its certificate is for: where guests find it by way of a forwarder.
     pub known_as: Vec<IpAddr>,
+    /// The API server reaches nodes and pods by way of an [`Egress`](crate::Egress) on
+    /// [`ControlPlane::egress_socket`].
+    pub nodes_by_egress: bool,
     /// Further flags of kube-apiserver.
     pub api_server: Vec<String>,
     /// Further flags of kube-controller-manager.
@@ -38,6 +41,7 @@ impl Default for Options {
         Self {
             listen: Ipv4Addr::LOCALHOST.into(),
             known_as: Vec::new(),
+            nodes_by_egress: false,
             api_server: Vec::new(),
             controller_manager: Vec::new(),
         }
@@ -138,13 +142,34 @@ impl ControlPlane {
         self.folder.path()
     }
 
+    /// Where an [`Egress`](crate::Egress) listens, with [`Options::nodes_by_egress`].
+    #[must_use]
+    pub fn egress_socket(&self) -> PathBuf {
+        egress_socket(self.folder())
+    }
+
+    /// The certificate that signs those of servers and clients, in a PEM file.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.authority.certificate()
+    }
+
     /// A kubeconfig file of a user with a client certificate, who may do what RBAC gives the user or the group.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn kubeconfig_for(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        self.kubeconfig_for_at(user, group, self.address)
+    }
+
+    /// As [`ControlPlane::kubeconfig_for`], for where the API server is reached as `server` (see
+    /// [`ControlPlane::kubeconfig_of_service_account`]).
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn kubeconfig_for_at(&self, user: &str, group: Option<&str>, server: SocketAddr) -> Result<PathBuf> {
         let credentials = self.authority.client(user, group)?;
-        self.kubeconfig(&User::Certificate(&credentials), self.address)
+        self.kubeconfig(&User::Certificate(&credentials), server)
     }
 
     /// A kubeconfig file of a service account, as its pods would have it; the account is made if it is not there.
@@ -218,6 +243,10 @@ impl ControlPlane {
         kubeconfig::write(&path, server, &self.authority.certificate(), user)?;
         Ok(path)
     }
+}
+
+fn egress_socket(folder: &Path) -> PathBuf {
+    folder.join("egress.sock")
 }
 
 fn wait_for_port(process: &Process, address: SocketAddr) -> Result<()> {

@@ -11,6 +11,8 @@ use crate::{Error, Result, objects};
 
 /// What an answer is given: a healthy API server needs milliseconds, a paused one never answers.
 const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
+/// What is one request that lasts: a wait has a timeout of its own, a command in a pod ends when it does.
+const LASTING: [&str; 2] = ["wait", "exec"];
 
 /// kubectl as one user.
 #[derive(Clone, Debug)]
@@ -96,11 +98,12 @@ impl Kubectl {
     fn run_with(&self, arguments: &[&str], input: &str) -> Result<String> {
         let failed = || Error::host(format!("kubectl {}", arguments.join(" ")));
         let mut command = Command::new(&self.program);
-        command.args(arguments).arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(&self.cache);
-        // A wait is one request that lasts; it has a timeout of its own.
-        if arguments.first() != Some(&"wait") {
+        // First: after a `--` they would be another program's.
+        command.arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(&self.cache);
+        if !arguments.first().is_some_and(|verb| LASTING.contains(verb)) {
             command.arg(REQUEST_TIMEOUT);
         }
+        command.args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed())?;
         if let Some(mut pipe) = child.stdin.take() {

@@ -28,6 +28,7 @@
 
 mod certificates;
 mod control_plane;
+mod egress;
 mod error;
 mod events;
 mod folder;
@@ -42,6 +43,7 @@ mod sidecars;
 mod tools;
 
 pub use control_plane::{ControlPlane, Options};
+pub use egress::{Dial, Egress};
 pub use error::{Error, Result};
 pub use events::Event;
 pub use kubectl::Kubectl;

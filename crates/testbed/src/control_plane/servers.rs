@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::Options;
+use serde_json::json;
+
+use super::{MASTERS, Options, egress_socket};
 use crate::certificates::Authority;
-use crate::{Launch, Process, Result, Tools};
+use crate::{Error, Launch, Process, Result, Tools};
 
 /// They say much, and a test that failed did so for another's reason.
 const TAIL_LINES: usize = 6;
@@ -41,6 +43,8 @@ impl Plan<'_> {
     pub(super) fn api_server(&self, etcd: u16) -> Result<Process> {
         let addresses = [&[self.address.ip()], self.options.known_as.as_slice()].concat();
         let serving = self.authority.server("kube-apiserver", &addresses)?;
+        let to_kubelets = self.authority.client("kube-apiserver-kubelet-client", Some(MASTERS))?;
+        let egress = self.options.nodes_by_egress.then(|| self.egress()).transpose()?;
         self.launch("kube-apiserver")?
             .argument(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
             .argument(format!("--bind-address={}", self.address.ip()))
@@ -54,12 +58,30 @@ impl Plan<'_> {
             .argument("--service-account-issuer=https://kubernetes.default.svc")
             .argument("--authorization-mode=Node,RBAC")
             .argument("--enable-admission-plugins=NodeRestriction")
+            .argument(flag("kubelet-client-certificate", to_kubelets.certificate))
+            .argument(flag("kubelet-client-key", to_kubelets.key))
+            // A node's name is never looked up.
+            .argument("--kubelet-preferred-address-types=InternalIP")
+            .arguments(egress)
             .argument("--service-cluster-ip-range=10.96.0.0/16")
             .argument("--allow-privileged=true")
             // Its address is that of `kubernetes` in `default`; loopback is no endpoint, so none is kept.
             .argument("--endpoint-reconciler-type=none")
             .arguments(&self.options.api_server)
             .start(self.folder)
+    }
+
+    /// Sends what is for nodes and pods to [`Egress`](crate::Egress).
+    fn egress(&self) -> Result<OsString> {
+        let transport = json!({ "uds": { "udsName": egress_socket(self.folder) } });
+        let proxy = json!({ "proxyProtocol": "HTTPConnect", "transport": transport });
+        let text = json!({
+            "apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration",
+            "egressSelections": [{ "name": "cluster", "connection": proxy }],
+        });
+        let path = self.folder.join("egress.json");
+        std::fs::write(&path, text.to_string()).map_err(Error::host(path.display().to_string()))?;
+        Ok(flag("egress-selector-config-file", path))
     }
 
     /// The controllers. No kubelet renews a Lease here, so a Node's conditions are what the test set last: the
