@@ -16,6 +16,7 @@ use crate::csi::node_id;
 use crate::folder::Folder;
 use crate::{Device, Target};
 pub use guests::GuestCluster;
+pub(crate) use guests::NODE_ACCOUNT;
 pub use kubelet::{Kubelet, PodVolume};
 pub use pod::ControllerPod;
 pub use virtual_machine::{VirtualMachine, hot_plug_name, hot_plug_pod};
@@ -127,7 +128,7 @@ impl Cluster {
 }
 
 /// What an installation brings: namespace, accounts and their rights, CSIDriver, StorageClass.
-fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()> {
+pub(crate) fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()> {
     control_plane.add_namespace(NAMESPACE)?;
     for folder in &options.roles {
         let folder = folder.to_str().context("a path that is text")?;
@@ -139,7 +140,7 @@ fn install(control_plane: &ControlPlane, options: &ClusterOptions) -> Result<()>
 }
 
 /// Starts the controllers with their sidecars, and waits until one leads and is ready.
-fn start_pods(
+pub(crate) fn start_pods(
     control_plane: &ControlPlane,
     device: &Target,
     options: &ClusterOptions,
@@ -161,7 +162,12 @@ fn leader(pods: &[ControllerPod]) -> Option<&ControllerPod> {
     pods.iter().find(|pod| pod.controller.is_ready())
 }
 
-fn provision(control_plane: &ControlPlane, claim: &str, size: &str, usage: objects::Usage) -> Result<Value> {
+pub(crate) fn provision(
+    control_plane: &ControlPlane,
+    claim: &str,
+    size: &str,
+    usage: objects::Usage,
+) -> Result<Value> {
     let admin = control_plane.admin();
     admin.create(&objects::claim(claim, STORAGE_CLASS, size, usage))?;
     let name = control_plane.wait_until_bound(claim, READY)?;

@@ -29,10 +29,7 @@ impl Guests {
         let mut guests = lab.boot_all(builders)?.into_iter();
         let rds = Rds::start(guests.next().context("a guest a builder")?, &options.simulator)?;
         let nodes = guests.map(|guest| Node::start(guest, &options.node)).collect::<Result<Vec<_>>>()?;
-        let folder = tempfile::tempdir()?;
-        let certificate = folder.path().join("device.pem");
-        std::fs::write(&certificate, rds.certificate()?)?;
-        let target = Target { management: rds.management(), certificate, data_address: rds.data_address() };
+        let (target, folder) = rds.target()?;
         Ok(Self { nodes, rds, target, folder })
     }
 }

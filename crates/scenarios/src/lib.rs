@@ -21,6 +21,7 @@ mod rds;
 mod shape;
 mod steps;
 mod system;
+mod whole;
 
 pub use binaries::binary;
 pub use cluster::{
@@ -35,3 +36,4 @@ pub use rds::Rds;
 pub use shape::Shape;
 pub use steps::Steps;
 pub use system::{Options, System};
+pub use whole::{BUSYBOX, KubeletNode, WholeCluster, shell_pod};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use microvm::{Background, Forward, GIB, Guest, GuestBuilder, Lab};
+use tempfile::TempDir;
 
-use crate::binary;
+use crate::{Target, binary};
 
 /// The user that the driver logs in as.
 pub(crate) const USER: &str = "rds-csi";
@@ -102,6 +103,15 @@ impl Rds {
     #[must_use]
     pub fn data_address(&self) -> String {
         format!("{}:4420", self.guest.address())
+    }
+
+    /// Where a controller on this machine finds the device; the folder holds its certificate.
+    pub(crate) fn target(&self) -> Result<(Target, TempDir)> {
+        let folder = tempfile::tempdir()?;
+        let certificate = folder.path().join("device.pem");
+        std::fs::write(&certificate, self.certificate()?)?;
+        let (management, data_address) = (self.management(), self.data_address());
+        Ok((Target { management, certificate, data_address }, folder))
     }
 
     /// The device's certificate, in PEM.
