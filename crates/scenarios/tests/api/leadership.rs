@@ -12,7 +12,7 @@ use volume::Record;
 use super::SOON;
 use crate::leadership_pair::{
     forget, inject, pair, pod_on, provision_reviving, release, roles, senders, wait_for_leader,
-    wait_until_met,
+    wait_until_met, writes,
 };
 
 /// The Lease, as kubectl finds it.
@@ -64,6 +64,43 @@ fn a_leader_cut_off_from_the_api_has_stopped_sending_before_the_other_starts() {
     })
     .unwrap();
     assert_eq!(cluster.device.volumes().unwrap().len(), claims);
+}
+
+#[test]
+fn a_leader_that_stands_still_over_its_leases_end_with_a_write_under_way_sends_nothing_when_it_wakes() {
+    let cluster = pair(&ClusterOptions::default());
+    let volume = cluster.provision("data", "64Mi", Usage::BLOCK).unwrap();
+    let name = volume["metadata"]["name"].as_str().unwrap();
+    let (old, new) = roles(&cluster);
+    let on_a_row = json!({ "method": "PATCH", "path": "/rest/disk/" });
+    let held = inject(&cluster, &json!({ "action": { "hold": {} }, "times": 1, "match": on_a_row }));
+    forget(&cluster);
+    pod_on(&cluster, "user", "a", "data");
+    wait_until_met(&cluster, held);
+
+    // Its machine stands still, with its connections; the device has the write, and does not serve it yet.
+    old.controller.process.pause().unwrap();
+    let frozen = Instant::now();
+    new.wait_for_log("this process leads", SOON).unwrap();
+    assert!(!new.controller.is_ready() && writes(&cluster).len() == 1, "decided before the write has landed");
+    release(&cluster, held);
+    new.controller.wait_until_ready(SOON).unwrap();
+    let led = frozen.elapsed();
+
+    // It wakes with the answer to its write, in the belief that it leads.
+    old.controller.process.resume().unwrap();
+    let woken = Instant::now();
+    let ended = || Ok((!old.controller.process.is_running()).then_some(()));
+    wait_until("the one that woke has ended", SOON, ended).unwrap();
+    let noticed = woken.elapsed();
+    assert!(old.controller.log().contains("is lost"));
+    // The other's attacher attaches what the old one's was never answered, and no third is asked.
+    cluster.control_plane.wait_until_attached(name, "a", SOON).unwrap();
+    eprintln!("stood still: the other ready after {led:.1?}; awake, it ended after {noticed:.1?}");
+    assert_eq!(senders(&cluster), [old.name(), new.name()]);
+    let nqn = |write: &Value| write["nvme-tcp-server-nqn"].as_str().map(str::to_owned);
+    let opened: Vec<_> = writes(&cluster).iter().filter_map(nqn).collect();
+    assert_eq!(opened, cluster.device.exports().unwrap(), "one write, one generation, of the old leader");
 }
 
 #[test]
