@@ -31,6 +31,8 @@
 //! # }
 //! ```
 //!
+//! A guest whose root is in memory has what is said below; [`GuestBuilder::root`] gives it another, a [`RootImage`] for one.
+//!
 //! In a guest: `/dev/vda`, `/dev/vdb`, … are its disks; `data` and `management` its links; configfs, sysfs and
 //! devtmpfs are mounted, NVMe/TCP host and target and loop are loaded, xfs, btrfs and device mapper come when
 //! asked for. No time zone, no name service but `/etc/hosts`, no way to the host or the internet.

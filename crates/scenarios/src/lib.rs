@@ -1,7 +1,8 @@
 //! The whole system from outside: an RDS guest, node guests and a controller, driven over CSI as
 //! Kubernetes would.
 //!
-//! [`System`] boots them; [`Cluster`] has a real Kubernetes API and its sidecars call the controllers; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
+//! [`System`] boots them; [`Cluster`] has a real Kubernetes API and its sidecars call the controllers; [`WholeCluster`]
+//! has real kubelets call the nodes, too; [`Csi`] speaks to one driver's socket; [`Shape`] says how a volume is used.
 //! The demo, the benchmark, csi-sanity's run and the tests in guests are made of these.
 #![expect(
     clippy::disallowed_methods,

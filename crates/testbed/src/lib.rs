@@ -1,10 +1,10 @@
 //! Test support: a real Kubernetes control plane on loopback, in seconds.
 //!
 //! [`ControlPlane`] is etcd, kube-apiserver, kube-controller-manager and kube-scheduler of one pinned release, in a
-//! folder and on ports of their own. No kubelet runs: nodes and pods are API objects ([`objects`]) whose status a
-//! test sets. [`Sidecars`] are the real external-provisioner and external-attacher on a driver's socket. [`Proxy`]
-//! makes the API server slow or cuts it off. Whatever happens to the process that started them, all of them end
-//! with it, and their folder goes.
+//! folder and on ports of their own. Nodes and pods are API objects ([`objects`]) whose status a test sets, or a test
+//! brings kubelets along, to which an [`Egress`] leads the API server. [`Sidecars`] are the real external-provisioner
+//! and external-attacher on a driver's socket. [`Proxy`] makes the API server slow or cuts it off. Whatever happens to
+//! the process that started them, all of them end with it, and their folder goes.
 //!
 //! ```no_run
 //! use testbed::{ControlPlane, Tools, objects};
