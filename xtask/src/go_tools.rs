@@ -95,7 +95,11 @@ pub(crate) const CONTROL_PLANE: [Module; 2] = [
 pub(crate) const NODE: [Module; 2] = [
     Module {
         folder: "kubernetes",
-        programs: &[Program { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", takes: "2 minutes" }],
+        programs: &[Program {
+            name: "kubelet",
+            package: "k8s.io/kubernetes/cmd/kubelet",
+            takes: "2 minutes",
+        }],
     },
     Module {
         folder: "node",
@@ -166,7 +170,10 @@ impl Program {
         // Under another name until it is whole: a build may be interrupted.
         let partial = path.with_extension("partial");
         let build = &mut Command::new("go");
-        build.current_dir(source).env("CGO_ENABLED", "0").args(["build", "-tags", TAGS, "-ldflags", linker, "-o"]);
+        build
+            .current_dir(source)
+            .env("CGO_ENABLED", "0")
+            .args(["build", "-tags", TAGS, "-ldflags", linker, "-o"]);
         run(build.arg(&partial).arg(self.package))?;
         std::fs::rename(&partial, &path).with_context(|| format!("keep {}", path.display()))?;
         eprintln!("built {} in {} s", self.name, start.elapsed().as_secs());

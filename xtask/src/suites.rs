@@ -51,7 +51,7 @@ const GUESTS: &[Needed] = &[
 
 /// Runs one suite, or all, and ends with their count.
 pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
-    let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Vm];
+    let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Chart, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
     let programs = OnceCell::new();
