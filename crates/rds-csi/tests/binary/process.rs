@@ -191,6 +191,11 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn killed(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits for the end; the whole log is read then.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it goes on running").unwrap();

@@ -102,7 +102,7 @@ async fn a_registration_socket_of_a_killed_process_is_replaced() {
     let setup = registering();
     let mut running = setup.start().await;
     running.logged(WAITING).await;
-    drop(running);
+    running.killed().await;
     let mut running = setup.start().await;
     running.logged(WAITING).await;
     notify(&setup, true, "").await;

@@ -17,7 +17,7 @@ async fn sigterm_ends_either_role_well_and_removes_its_socket() {
 #[tokio::test]
 async fn a_socket_left_by_a_killed_process_does_not_stop_the_next_one() {
     let setup = Setup::node();
-    drop(setup.start().await);
+    setup.start().await.killed().await;
     let mut running = setup.start().await;
     running.terminate();
     assert!(running.ended().await.success());
