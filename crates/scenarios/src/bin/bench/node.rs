@@ -43,7 +43,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         "s",
     );
     // The helpers of the last volume end after two idle seconds; the driver is the oldest of its name.
-    let status = node.guest.sh("sleep 3; cat /proc/$(pgrep -o rds-csi)/status")?;
+    let status =
+        node.guest.sh("sleep 3; cat /proc/$(pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1)/status")?;
     report.at_most("node: idle resident memory", memory_in(&status, "VmRSS")?, "MiB", 10.0);
     Ok(())
 }
