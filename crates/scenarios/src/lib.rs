@@ -37,4 +37,4 @@ pub use rds::Rds;
 pub use shape::Shape;
 pub use steps::Steps;
 pub use system::{Options, System};
-pub use whole::{BUSYBOX, KubeletNode, WholeCluster, shell_pod};
+pub use whole::{BUSYBOX, ContainerImage, KubeletNode, WholeCluster, shell_pod};

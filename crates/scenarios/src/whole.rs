@@ -24,7 +24,7 @@ use testbed::{ControlPlane, Egress, Kubectl, Options, Tools, objects};
 use crate::Rds;
 use crate::cluster::{ClusterOptions, ControllerPod, DRIVER, install, provision, start_pods};
 
-pub use container_image::BUSYBOX;
+pub use container_image::{BUSYBOX, ContainerImage};
 pub use node::KubeletNode;
 pub use pods::shell_pod;
 

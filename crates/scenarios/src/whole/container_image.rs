@@ -19,16 +19,52 @@ const PROGRAM: &str = "/bin/busybox";
 /// Longer than any pod lives.
 const FOR_EVER: &str = "2147483647";
 
-/// An image of busybox under its names, as an OCI archive: the same bytes for the same busybox.
-///
-/// # Errors
-/// Where the host has no busybox or no tar.
-pub(super) fn busybox(name: &str) -> Result<Vec<u8>> {
-    let root = tempfile::tempdir()?;
-    let bin = root.path().join("bin");
+/// An image with the shell of busybox and what belongs to it. Alone it sleeps; with a program it is that program.
+#[derive(Clone, Debug)]
+pub struct ContainerImage<'a> {
+    name: &'a str,
+    /// Its path on this machine and in the image, and its arguments where a pod has none.
+    program: Option<(&'a Path, &'a str, &'a [&'a str])>,
+}
+
+impl<'a> ContainerImage<'a> {
+    /// One that sleeps, under a name with a tag.
+    #[must_use]
+    pub fn shell(name: &'a str) -> Self {
+        Self { name, program: None }
+    }
+
+    /// With a static program of this machine, at a path of the image, as its entry point; with its arguments where a
+    /// pod has none.
+    #[must_use]
+    pub fn running(self, program: &'a Path, path: &'a str, arguments: &'a [&'a str]) -> Self {
+        Self { program: Some((program, path, arguments)), ..self }
+    }
+
+    /// An OCI archive of it: the same bytes for the same programs.
+    ///
+    /// # Errors
+    /// Where the host has no busybox, no tar or not the program.
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        let root = tempfile::tempdir()?;
+        busybox_in(root.path())?;
+        let Some((program, path, arguments)) = self.program else {
+            let config = json!({ "Cmd": ["/bin/busybox", "sleep", FOR_EVER], "Env": ["PATH=/bin"] });
+            return archive(self.name, &tar(root.path())?, &config);
+        };
+        fs::copy(program, root.path().join(path.trim_start_matches('/')))
+            .with_context(|| program.display().to_string())?;
+        let config = json!({ "Entrypoint": [path], "Cmd": arguments, "Env": ["PATH=/bin"] });
+        archive(self.name, &tar(root.path())?, &config)
+    }
+}
+
+/// Fills the root of an image: busybox under its names, and the folders that containers expect.
+fn busybox_in(root: &Path) -> Result<()> {
+    let bin = root.join("bin");
     fs::create_dir(&bin)?;
     for folder in ["dev", "etc", "proc", "sys", "tmp"] {
-        fs::create_dir(root.path().join(folder))?;
+        fs::create_dir(root.join(folder))?;
     }
     fs::copy(PROGRAM, bin.join("busybox")).context(PROGRAM)?;
     for applet in String::from_utf8(output(Command::new(PROGRAM).arg("--list"))?)?.lines() {
@@ -36,11 +72,11 @@ pub(super) fn busybox(name: &str) -> Result<Vec<u8>> {
             symlink("busybox", bin.join(applet))?;
         }
     }
-    archive(name, &tar(root.path())?, &["/bin/busybox", "sleep", FOR_EVER])
+    Ok(())
 }
 
 /// An OCI archive with one image of one layer (OCI image specification 1.1, image layout).
-fn archive(name: &str, layer: &[u8], command: &[&str]) -> Result<Vec<u8>> {
+fn archive(name: &str, layer: &[u8], config: &Value) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
     let blobs = folder.path().join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
@@ -51,8 +87,7 @@ fn archive(name: &str, layer: &[u8], command: &[&str]) -> Result<Vec<u8>> {
     };
     let layer_blob = blob("application/vnd.oci.image.layer.v1.tar", layer)?;
     let config = json!({
-        "architecture": "amd64", "os": "linux",
-        "config": { "Cmd": command, "Env": ["PATH=/bin"] },
+        "architecture": "amd64", "os": "linux", "config": config,
         "rootfs": { "type": "layers", "diff_ids": [layer_blob["digest"]] },
     });
     let config = blob("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes())?;

@@ -140,6 +140,17 @@ impl KubeletNode {
         Ok(())
     }
 
+    /// Gives containerd an image, as an OCI archive; it is gone with the node's disk.
+    ///
+    /// # Errors
+    /// Where containerd does not take it.
+    pub fn import_image(&self, archive: Vec<u8>) -> Result<()> {
+        let import = self.guest.command("ctr -n k8s.io images import --local -");
+        let imported = import.stdin(archive).deadline(START).run()?;
+        ensure!(imported.success(), "{}: {imported}", self.guest.name());
+        Ok(())
+    }
+
     /// SIGKILLs the driver: what it did to the kernel stays.
     pub fn kill_driver(&self) {
         self.programs().driver.take();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use microvm::{GIB, RootImage};
 use testbed::Tools;
 
-use super::container_image::{BUSYBOX, PAUSE, busybox};
+use super::container_image::{BUSYBOX, ContainerImage, PAUSE};
 
 /// Where container images lie in it.
 const IMAGES: &str = "/var/lib/images";
@@ -35,7 +35,7 @@ pub(super) fn make(tools: &Tools) -> Result<PathBuf> {
         image = image.file(tools.program(name)?, &format!("{folder}/{name}"));
     }
     for (file, name) in [("pause", PAUSE), ("busybox", BUSYBOX)] {
-        image = image.content(&format!("{IMAGES}/{file}.tar"), busybox(name)?);
+        image = image.content(&format!("{IMAGES}/{file}.tar"), ContainerImage::shell(name).archive()?);
     }
     Ok(image.make()?)
 }
