@@ -43,7 +43,8 @@ pub(crate) fn refuse(
 }
 
 /// As [`refuse`], but the bind mount of a head's node is told by the device that it leads to. Every head that
-/// the kernel has is in a subsystem, so one that is in none is gone, and its name says what it was.
+/// the kernel has is in a subsystem, so one that is in none is gone, and its name says what it was. A node that
+/// outlived its device was not bound for the one that has its number now: to take it away takes nothing from that one.
 ///
 /// # Errors
 /// Where that cannot be looked at, or the mount is foreign.
@@ -56,6 +57,9 @@ pub(crate) async fn refuse_bound<H: Host>(
 ) -> crate::error::Result<()> {
     if !mounted::is_device_bind(entry) {
         return Ok(refuse(seen, slot, prefix, entry)?);
+    }
+    if mounted::is_outlived(entry) {
+        return Ok(());
     }
     match mounted::bound_device(host, &entry.target).await? {
         Some(device) => Ok(owned(seen, slot, prefix, entry, device).map(drop)?),

@@ -21,11 +21,25 @@ pub(crate) fn at<'a>(mounts: &'a [MountEntry], path: &Path) -> Vec<&'a MountEntr
     mounts.iter().filter(|entry| entry.target == path).collect()
 }
 
-/// Whether a mount may be the bind mount of a head's node. Nothing else of these file systems is looked at:
-/// a stat of what is somebody else's is none of our business.
+/// What the kernel puts after the name of a bound file that was removed since (Linux, `dentry_path`): devtmpfs removes
+/// a device's node with the device, and a bind mount of it stays.
+const REMOVED: &str = "//deleted";
+
+/// Whether a mount may be the bind mount of a head's node, its device gone or not. Nothing else of these file systems
+/// is looked at: a stat of what is somebody else's is none of our business.
 pub(crate) fn is_device_bind(entry: &MountEntry) -> bool {
-    let name = entry.root.strip_prefix("/").ok().and_then(Path::to_str);
-    DEVICE_FILE_SYSTEMS.contains(&entry.fs.as_str()) && name.is_some_and(is_head)
+    bound_name(entry).is_some_and(|name| is_head(name.strip_suffix(REMOVED).unwrap_or(name)))
+}
+
+/// Whether a bind mount's device node was made for a device that is gone: whoever has its number now, it was not bound
+/// for that one.
+pub(crate) fn is_outlived(entry: &MountEntry) -> bool {
+    is_device_bind(entry) && bound_name(entry).is_some_and(|name| name.ends_with(REMOVED))
+}
+
+fn bound_name(entry: &MountEntry) -> Option<&str> {
+    let name = entry.root.to_str()?.strip_prefix('/')?;
+    DEVICE_FILE_SYSTEMS.contains(&entry.fs.as_str()).then_some(name)
 }
 
 /// `nvme<N>n<M>`, as the kernel calls a head.
@@ -80,6 +94,8 @@ mod tests {
     fn only_the_nodes_of_heads_are_looked_at() {
         for (fs, root, expected) in [
             ("devtmpfs", "/nvme0n1", true),
+            ("devtmpfs", "/nvme0n1//deleted", true),
+            ("devtmpfs", "/null//deleted", false),
             ("tmpfs", "/nvme12n3", true),
             ("tmpfs", "/secret", false),
             ("tmpfs", "/", false),
@@ -98,6 +114,7 @@ mod tests {
                 options: Vec::new(),
             };
             assert_eq!(is_device_bind(&entry), expected, "{entry:?}");
+            assert_eq!(is_outlived(&entry), expected && root.ends_with("deleted"), "{entry:?}");
         }
     }
 }

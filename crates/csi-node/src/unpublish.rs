@@ -5,9 +5,10 @@ use std::path::Path;
 use csi_grpc::v1::{NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse};
 use host::{Device, ErrorKind, Host, MountEntry, Volume};
 use tokio::time::Instant;
+use volume::Slot;
 
 use crate::Node;
-use crate::attached::Number as _;
+use crate::attached::{self, Number as _};
 use crate::error::Result;
 use crate::request;
 use crate::seen::Seen;
@@ -31,7 +32,7 @@ pub(crate) async fn unpublish<H: Host>(
     for entry in &there {
         foreign::refuse_bound(&node.host, &seen, &slot, &node.config.nqn_prefix, entry).await?;
     }
-    let devices = bound(node, &seen, &there).await?;
+    let devices = bound(node, &seen, &slot, &there).await?;
     for _ in &there {
         node.metrics.mounted("unmount", node.host.unmount(volume, &target).await)?;
     }
@@ -65,12 +66,19 @@ async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> 
     }
 }
 
-/// The devices that were bound at a target: a holder that died with its container flushes nothing.
-async fn bound<H: Host>(node: &Node<H>, seen: &Seen, there: &[&MountEntry]) -> Result<Vec<Device>> {
+/// The volume's devices that were bound at a target: a holder that died with its container flushes nothing.
+async fn bound<H: Host>(
+    node: &Node<H>,
+    seen: &Seen,
+    slot: &Slot,
+    there: &[&MountEntry],
+) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
     for entry in there.iter().filter(|entry| mounted::is_device_bind(entry)) {
         let number = mounted::bound_device(&node.host, &entry.target).await?;
-        let namespaces = seen.subsystems.iter().flat_map(|subsystem| &subsystem.namespaces);
+        // The number of a device that is gone may be another volume's by now.
+        let ours = attached::of_slot(&seen.subsystems, &node.config.nqn_prefix, slot);
+        let namespaces = ours.into_iter().flat_map(|subsystem| &subsystem.namespaces);
         let found = namespaces.map(|one| &one.device).find(|device| Some(device.number()) == number);
         devices.extend(found.filter(|device| !devices.contains(*device)).cloned());
     }

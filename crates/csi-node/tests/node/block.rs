@@ -1,9 +1,10 @@
 //! Raw block devices (node.md rule 10).
 
+use csi_grpc::v1::node_server::Node as _;
 use host::fake::KernelVersion;
 use tonic::Code;
 
-use crate::bench::{Bench, KERNELS, MIB, Vol};
+use crate::bench::{Bench, KERNELS, MIB, Vol, call};
 
 #[tokio::test(start_paused = true)]
 async fn a_raw_device_gives_back_what_was_written_after_a_whole_life() {
@@ -31,29 +32,66 @@ async fn a_device_number_is_not_given_to_another_volume_while_it_is_published() 
     assert!(bench.fabric.is_blank("b"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn another_volumes_device_at_a_target_is_left_to_it() {
-    let (one, two) = (Vol::block("a"), Vol::block("b"));
-    let mut bench = Bench::in_use(KernelVersion::V6_12, &one).await;
+/// Volume `a` lost its device under its pod while nobody held the number, and `b` has it now.
+async fn crossed(one: &Vol, two: &Vol) -> Bench {
+    let mut bench = Bench::in_use(KernelVersion::V6_12, one).await;
     bench.kernel.fsync_block(&one.target("p")).unwrap();
     // The driver's descriptors go with its container, so the number is free once the device is lost.
     bench.restart();
     bench.fabric.unexport(&one.nqn());
-    bench.export(&two);
-    bench.stage(&two).await.unwrap();
+    bench.export(two);
+    bench.stage(two).await.unwrap();
     bench.kernel.write_block(&one.target("p"), 0, b"stray").unwrap();
+    bench
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_target_whose_device_number_is_another_volumes_now_is_never_served_and_gets_its_own_device() {
+    let (one, two) = (Vol::block("a"), Vol::block("b"));
+    let bench = crossed(&one, &two).await;
     let again = one.generation(2);
     bench.export(&again);
     bench.kernel.renumber_from(40);
     let refused = bench.publish(&one, "p").await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    bench.stage(&again).await.unwrap();
-    let refused = bench.publish(&again, "p").await.unwrap_err();
-    assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
-    assert!(refused.message().contains(&two.nqn()), "{refused:?}");
-    // What is bound there keeps the other volume connected.
+    // What is bound there may write to the other volume, and keeps it connected.
     bench.unstage(&two).await.unwrap_err();
+
+    bench.stage(&again).await.unwrap();
+    bench.publish(&again, "p").await.unwrap();
+    bench.kernel.write_block(&again.target("p"), 0, b"right").unwrap();
+    bench.kernel.fsync_block(&again.target("p")).unwrap();
+    assert_eq!(
+        (bench.fabric.stored("a", 0, 5), bench.fabric.stored("b", 0, 5)),
+        (b"right".to_vec(), vec![0; 5])
+    );
+    bench.unstage(&two).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_device_was_lost_is_unpublished_whoever_has_its_number_now() {
+    let (one, two) = (Vol::block("a"), Vol::block("b"));
+    let bench = crossed(&one, &two).await;
+    bench.kernel.cut_link();
+    bench.unpublish(&one, "p").await.unwrap();
+    bench.unstage(&one).await.unwrap();
+    bench.kernel.mend_link();
+    bench.unstage(&two).await.unwrap();
+    bench.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_volumes_device_that_is_published_at_a_target_is_left_to_it() {
+    let (one, two) = (Vol::block("a"), Vol::block("b"));
+    let bench = Bench::in_use(KernelVersion::V6_12, &one).await;
+    bench.export(&two);
+    bench.stage(&two).await.unwrap();
+    let mut request = two.publish_request("p");
+    request.target_path = one.publish_request("p").target_path;
+    let refused = bench.node.node_publish_volume(call(request)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+    assert!(refused.message().contains(&one.nqn()), "{refused:?}");
+    bench.kernel.write_block(&one.target("p"), 0, b"still").unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,12 +95,27 @@ pub(super) struct Superblock {
     pub(super) foreign: usize,
 }
 
+/// How mountinfo shows the root of a bind mount whose file was removed (Linux, `dentry_path`).
+const REMOVED: &str = "//deleted";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A file system, by the minor of its device.
     Filesystem(u32),
     /// A device node of devtmpfs: number and name, whatever device has them now.
     DeviceNode(u32, String),
+}
+
+impl What {
+    /// The device is gone, and devtmpfs has removed its node: the kernel shows that of what is bound.
+    pub(super) fn outlive(&mut self, minor: u32) {
+        match self {
+            Self::DeviceNode(bound, name) if *bound == minor && !name.ends_with(REMOVED) => {
+                name.push_str(REMOVED)
+            }
+            Self::DeviceNode(..) | Self::Filesystem(_) => {}
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -224,6 +224,7 @@ impl Kernel<'_> {
             head.queued = false;
             head.lost |= head.dirty.drop_all();
         }
+        self.node.mounts.iter_mut().for_each(|mount| mount.what.outlive(minor));
         self.free_head(minor);
     }
 
