@@ -33,9 +33,12 @@ enum Command {
         /// The kernel of the guests: 6.1 or 6.12.
         #[arg(long, default_value = "6.12")]
         kernel: String,
-        /// The same in a Kubernetes cluster: a claim's life, through the real sidecars.
+        /// One claim's life in a whole Kubernetes cluster, with real kubelets.
         #[arg(long)]
         cluster: bool,
+        /// Leaves the cluster running until Enter or Ctrl-C, and prints how kubectl reaches it.
+        #[arg(long, requires = "cluster")]
+        keep: bool,
     },
     /// Every test, or those of one suite.
     Test {
@@ -63,7 +66,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Demo { kernel, cluster } => suites::demo(&kernel, cluster),
+        Command::Demo { kernel, cluster, keep } => suites::demo(&kernel, cluster, keep),
         Command::Test { suite } => suites::test(suite),
         Command::Tools => suites::tools(),
         Command::Image { binary } => image::run(binary),

@@ -98,13 +98,14 @@ pub(crate) fn tools() -> Result<()> {
 }
 
 /// Shows one volume's life in guests, or one claim's in a cluster of them.
-pub(crate) fn demo(kernel: &str, cluster: bool) -> Result<()> {
+pub(crate) fn demo(kernel: &str, cluster: bool, keep: bool) -> Result<()> {
     machine::install(GUESTS)?;
     let demo = &mut cargo();
     demo.args(["run", "--quiet", "-p", "scenarios", "--bin"]);
     if cluster {
         machine::install(api::NEEDED)?;
-        demo.args(["demo_cluster", "--", kernel]).env(api::TOOLS, api::tools()?);
+        demo.args(["demo_cluster", "--", kernel]).args(keep.then_some("--keep"));
+        demo.env(api::TOOLS, cluster::tools()?);
     } else {
         demo.args(["demo", "--", kernel]);
     }

@@ -35,6 +35,9 @@ pub use device::{Device, DeviceRequest, Target};
 pub use node::Node;
 pub use rds::Rds;
 pub use shape::Shape;
-pub use steps::Steps;
+pub use steps::{Steps, kernel};
 pub use system::{Options, System};
-pub use whole::{BUSYBOX, ContainerImage, KubeletNode, WholeCluster, shell_pod};
+pub use whole::{
+    BUSYBOX, ContainerImage, KubeletNode, WholeCluster, shell_block_pod, shell_deployment, shell_pod,
+    shell_stateful_set,
+};

@@ -27,10 +27,7 @@ impl Steps {
     /// # Errors
     /// A word that is no kernel of the guests.
     pub fn demo(run: impl FnOnce(Kernel, &mut Self) -> Option<()>) -> Outcome<ExitCode> {
-        let word = std::env::args().nth(1).unwrap_or_else(|| "6.12".into());
-        let kernel = Kernel::ALL.into_iter().find(|kernel| kernel.version() == word);
-        let kernel =
-            kernel.with_context(|| format!("{word:?} is no kernel of the guests: 6.1 and 6.12 are"))?;
+        let kernel = kernel(&std::env::args().nth(1).unwrap_or_else(|| "6.12".into()))?;
         let mut steps = Self::new("demo");
         // A failed step ends it early, and is counted.
         let _ = run(kernel, &mut steps);
@@ -50,7 +47,8 @@ impl Steps {
             }
             Err(error) => {
                 self.failed += 1;
-                println!("FAIL  {seconds:7.2} s  {what}: {error}");
+                // With its causes, where the error knows them.
+                println!("FAIL  {seconds:7.2} s  {what}: {error:#}");
                 None
             }
         }
@@ -62,4 +60,13 @@ impl Steps {
         println!("{}: {} passed, {} failed", self.name, self.passed, self.failed);
         self.failed == 0 && self.passed > 0
     }
+}
+
+/// The kernel of guests that is called so: 6.1 or 6.12.
+///
+/// # Errors
+/// Another word.
+pub fn kernel(word: &str) -> Outcome<Kernel> {
+    let kernel = Kernel::ALL.into_iter().find(|kernel| kernel.version() == word);
+    kernel.with_context(|| format!("{word:?} is no kernel of the guests: 6.1 and 6.12 are"))
 }

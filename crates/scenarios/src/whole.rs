@@ -1,6 +1,7 @@
 //! A whole cluster: a real control plane and the driver's controllers on this machine, an RDS and nodes with real
 //! kubelets in guests.
 
+mod acts;
 mod configuration;
 mod container_image;
 mod node;
@@ -26,7 +27,7 @@ use crate::cluster::{ClusterOptions, ControllerPod, DRIVER, install, provision, 
 
 pub use container_image::{BUSYBOX, ContainerImage};
 pub use node::KubeletNode;
-pub use pods::shell_pod;
+pub use pods::{shell_block_pod, shell_deployment, shell_pod, shell_stateful_set};
 
 /// One node is Ready 14 s after power on; three on two busy cores need many times that.
 const READY: Duration = Duration::from_secs(300);

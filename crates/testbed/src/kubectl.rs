@@ -39,6 +39,12 @@ impl Kubectl {
         &self.kubeconfig
     }
 
+    /// What a person types before a command's arguments to be the same user.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("KUBECONFIG={} {}", self.kubeconfig.display(), self.program.display())
+    }
+
     /// Runs it; answers what it printed.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The sidecars of a driver's controller: the real external-provisioner and external-attacher.
+//! The sidecars of a driver's controller: the real external-provisioner, external-attacher and external-resizer.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct SidecarOptions {
     pub attacher: Vec<String>,
 }
 
-/// external-provisioner and external-attacher beside one driver. Without an election of their own: they wait, by
+/// external-provisioner, external-attacher and external-resizer beside one driver. Without an election of their own: they wait, by
 /// Probe, until the driver is ready.
 #[derive(Debug)]
 pub struct Sidecars {
@@ -25,10 +25,12 @@ pub struct Sidecars {
     pub provisioner: Process,
     /// external-attacher.
     pub attacher: Process,
+    /// external-resizer. It has no right to watch pods, and is told so.
+    pub resizer: Process,
 }
 
 impl Sidecars {
-    /// Starts both; their logs go into the folder. They give up after 30 s where nobody listens on the socket.
+    /// Starts them; their logs go into the folder. They give up after 30 s where nobody listens on the socket.
     ///
     /// # Errors
     /// Where a program is not there or cannot be started.
@@ -50,21 +52,24 @@ impl Sidecars {
             .argument("--default-fstype=ext4")
             .arguments(&options.attacher)
             .start(folder)?;
-        Ok(Self { provisioner, attacher })
+        let resizer = sidecar("csi-resizer")?.argument("--handle-volume-inuse-error=false").start(folder)?;
+        Ok(Self { provisioner, attacher, resizer })
     }
 
-    /// SIGKILLs both and starts them again with the same flags.
+    /// SIGKILLs them and starts them again with the same flags.
     ///
     /// # Errors
     /// Where one cannot be started.
     pub fn restart(&self) -> Result<()> {
         self.provisioner.start()?;
-        self.attacher.start()
+        self.attacher.start()?;
+        self.resizer.start()
     }
 
-    /// SIGKILLs both.
+    /// SIGKILLs them.
     pub fn kill(&self) {
         self.provisioner.kill();
         self.attacher.kill();
+        self.resizer.kill();
     }
 }

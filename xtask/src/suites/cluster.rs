@@ -20,7 +20,7 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(api::NEEDED)?;
     let (tools, folder) = (tools()?, binaries::release()?);
     println!("-- a claim's life, step by step");
-    let life = &mut programs.binary("demo_whole")?.command();
+    let life = &mut programs.binary("demo_cluster")?.command();
     let mut tally = counted(life.env(api::TOOLS, &tools).env(BINARIES, &folder))?;
     println!("-- nodes and their pods");
     let nodes = &mut programs.test("scenarios", TARGET)?.command();
@@ -31,7 +31,7 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
 }
 
 /// The folders of the programs of the control plane and of nodes.
-fn tools() -> Result<OsString> {
+pub(super) fn tools() -> Result<OsString> {
     let control_plane = api::tools()?;
     let nodes = NODE.iter().map(|module| module.build()).collect::<Result<Vec<_>>>()?;
     let all = std::env::split_paths(&control_plane).chain(nodes);

@@ -1,126 +1,122 @@
-//! One claim's whole life in a Kubernetes cluster, a line a step, and the Events that it made.
+//! One claim's whole life in a whole cluster, with real kubelets: a line a step, and the Events that it made.
+//! `demo_cluster KERNEL --keep` leaves the cluster running for somebody to play with.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use microvm::Kernel;
-use scenarios::{ClusterOptions, GuestCluster, Node, PodVolume, Steps};
+use scenarios::{ClusterOptions, Steps, WholeCluster, shell_pod};
+use serde_json::Value;
 use testbed::objects::Usage;
 
 /// What is written on node a and read on node b.
-const PAYLOAD_MIB: u64 = 24;
+const PAYLOAD_MIB: u64 = 8;
 
 fn main() -> Result<ExitCode> {
-    Steps::demo(run)
+    let keep = std::env::args().any(|argument| argument == "--keep");
+    Steps::demo(|kernel, steps| {
+        let cluster = boot(kernel, steps)?;
+        let lived = life(&cluster, steps);
+        if keep {
+            play(&cluster);
+        }
+        lived
+    })
+}
+
+fn boot(kernel: Kernel, steps: &mut Steps) -> Option<WholeCluster> {
+    let line = format!(
+        "a Kubernetes control plane, rds-csi with its sidecars, an RDS, and nodes a and b with kubelets on Linux {}",
+        kernel.version()
+    );
+    steps.step(&line, || WholeCluster::boot(kernel, &["a", "b"], &ClusterOptions::default()))
 }
 
 /// Every step; a failed one ends the life, since the next would prove nothing.
-fn run(kernel: Kernel, steps: &mut Steps) -> Option<()> {
-    let boot = format!(
-        "start a Kubernetes control plane, and rds-csi with its sidecars; boot an RDS and nodes a and b on Linux {}",
-        kernel.version()
-    );
-    let cluster =
-        steps.step(&boot, || GuestCluster::boot(kernel, &["a", "b"], &ClusterOptions::default()))?;
-    steps.step("PVC of 256 MiB: external-provisioner makes its PV", || {
+fn life(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    let volume = steps.step("PVC of 256 MiB: external-provisioner makes its PV", || {
         cluster.provision("data", "256Mi", Usage::FILESYSTEM)
     })?;
-    let on_a = attach(&cluster, "first", "a", steps)?;
-    let checksum = write_on_a(&cluster, &on_a, steps)?;
-    end(&cluster, "first", "a", &on_a, steps)?;
-    let on_b = attach(&cluster, "second", "b", steps)?;
-    mount_on_b(&cluster, &on_b, &checksum, steps)?;
-    end(&cluster, "second", "b", &on_b, steps)?;
-    delete(&cluster, &on_b, steps)?;
-    let events = steps.step("kubectl get events: each side has said what happened", || events(&cluster))?;
+    let volume = volume["metadata"]["name"].as_str().unwrap_or_default();
+    let write = format!(
+        "dd if=/dev/urandom of=/data/payload bs=1M count={PAYLOAD_MIB} conv=fsync && sha256sum /data/payload >/data/sum"
+    );
+    start(cluster, &shell_pod("writer", "a", &["data"], &write), volume, steps)?;
+    let written = steps
+        .step(&format!("it writes {PAYLOAD_MIB} MiB, with their checksum"), || sum(cluster, "writer"))?;
+    end(cluster, "writer", steps)?;
+    start(cluster, &shell_pod("reader", "b", &["data"], "true"), volume, steps)?;
+    steps.step("the same checksum on b", || {
+        let read = sum(cluster, "reader")?;
+        ensure!(read == written, "{written} became {read}");
+        Ok(())
+    })?;
+    end(cluster, "reader", steps)?;
+    steps.step("PVC deleted: its PV goes, and with it the volume on the RDS", || {
+        cluster.delete_claim("data")
+    })?;
+    let events = steps.step("kubectl get events: each side has said what happened", || events(cluster))?;
     println!("\n{}\n", events.trim_end());
     Some(())
 }
 
-fn attach(cluster: &GuestCluster, pod: &str, node: &str, steps: &mut Steps) -> Option<PodVolume> {
-    let line = format!(
-        "pod {pod} is bound to node {node}: the attach/detach controller makes a VolumeAttachment, external-attacher \
-         calls ControllerPublish"
-    );
-    steps.step(&line, || {
-        let volume = cluster.admit_pod(pod, node, "data")?;
-        let nqn = volume.attached.context.get("nvme_nqn").cloned().unwrap_or_default();
-        let exports = cluster.rds.exports()?;
-        ensure!(exports == [nqn.clone()], "the target exports {exports:?}, the VolumeAttachment says {nqn}");
-        Ok(volume)
+fn start(cluster: &WholeCluster, pod: &Value, volume: &str, steps: &mut Steps) -> Option<()> {
+    let (name, node) =
+        (text(&pod["metadata"]["name"]), text(&pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]));
+    steps.step(
+        &format!(
+            "pod {name} is scheduled on {node}: a VolumeAttachment, and external-attacher exports the volume"
+        ),
+        || {
+            cluster.admin().create(pod)?;
+            let attachment = cluster.control_plane.wait_until_attached(volume, node, WholeCluster::SOON)?;
+            let nqn = text(&attachment["status"]["attachmentMetadata"]["nvme_nqn"]);
+            let exports = cluster.rds.exports()?;
+            ensure!(exports == [nqn], "the target exports {exports:?}, the VolumeAttachment says {nqn}");
+            Ok(())
+        },
+    )?;
+    steps.step(&format!("pod {name} runs on {node} with the volume"), || {
+        cluster.wait_until_running(name, WholeCluster::SOON)
     })
 }
 
-fn write_on_a(cluster: &GuestCluster, volume: &PodVolume, steps: &mut Steps) -> Option<String> {
-    let (node, kubelet) = (cluster.node("a"), cluster.kubelet("a"));
-    let target = steps.step("NodeStage and NodePublish on a: connected, formatted, mounted", || {
-        let target = kubelet.mount(volume)?;
-        cluster.control_plane.set_pod_phase("first", "Running")?;
-        anyhow::Ok(target)
-    })?;
-    let write = format!("dd if=/dev/urandom of={target}/payload bs=1M count={PAYLOAD_MIB} conv=fsync 2>&1");
-    steps.step(&format!("write {PAYLOAD_MIB} MiB on a, checksum"), || {
-        node.guest.sh(&write)?;
-        sum(node, &target)
-    })
+/// The payload's checksum, which has to be the one that was written with it.
+fn sum(cluster: &WholeCluster, pod: &str) -> Result<String> {
+    cluster.exec(pod, "until [ -s /data/sum ]; do sleep 1; done; sha256sum -c -s /data/sum && cat /data/sum")
 }
 
-fn mount_on_b(cluster: &GuestCluster, volume: &PodVolume, checksum: &str, steps: &mut Steps) -> Option<()> {
-    let kubelet = cluster.kubelet("b");
-    steps.step("the RDS's data link is cut: NodeStage on b fails, nothing is left of it", || {
-        cluster.rds.guest.link().cut();
-        let tried = kubelet.mount(volume);
-        cluster.rds.guest.link().restore();
-        ensure!(tried.is_err(), "staged over a link that was cut");
-        let left = cluster.node("b").subsystems()?;
-        ensure!(left.is_empty(), "node b has {left:?}");
-        Ok(())
-    })?;
-    steps.step("the link is back, and kubelet's retry mounts it on b: the same checksum", || {
-        let target = kubelet.mount(volume)?;
-        cluster.control_plane.set_pod_phase("second", "Running")?;
-        let there = sum(cluster.node("b"), &target)?;
-        ensure!(there == checksum, "{checksum} became {there}");
-        Ok(())
-    })
-}
-
-fn end(cluster: &GuestCluster, pod: &str, node: &str, volume: &PodVolume, steps: &mut Steps) -> Option<()> {
-    let line = format!(
-        "pod {pod} deleted: synced, unmounted, disconnected on {node}; VolumeAttachment gone, export closed"
-    );
-    steps.step(&line, || {
-        cluster.end_pod(pod, node, volume)?;
-        let (left, exports) = (cluster.node(node).subsystems()?, cluster.rds.exports()?);
-        ensure!(left.is_empty() && exports.is_empty(), "left: {left:?} on {node}, exported {exports:?}");
-        Ok(())
-    })
-}
-
-fn delete(cluster: &GuestCluster, volume: &PodVolume, steps: &mut Steps) -> Option<()> {
-    steps
-        .step("PVC deleted: its PV goes, and with it the volume", || cluster.delete_claim("data", volume))?;
-    steps.step("nothing is left: no image, no export, no NVMe subsystem, no mount", || {
-        let (images, exports) = (cluster.rds.images()?, cluster.rds.exports()?);
-        ensure!(images.is_empty() && exports.is_empty(), "on the RDS: {images:?} {exports:?}");
-        cluster.nodes.iter().try_for_each(nothing_left)
-    })
-}
-
-fn nothing_left(node: &Node) -> Result<()> {
-    let (subsystems, mounts) = (node.subsystems()?, node.guest.sh("grep nvme /proc/self/mountinfo; true")?);
-    ensure!(subsystems.is_empty() && mounts.is_empty(), "on {}: {subsystems:?} {mounts}", node.guest.name());
-    Ok(())
+fn end(cluster: &WholeCluster, pod: &str, steps: &mut Steps) -> Option<()> {
+    steps.step(
+        &format!("pod {pod} deleted: unmounted, disconnected, VolumeAttachment gone, export closed"),
+        || {
+            cluster.end_pod(pod)?;
+            cluster.wait_until_all_detached()
+        },
+    )
 }
 
 /// All that there are, in the order in which they came; the driver's own have to be there.
-fn events(cluster: &GuestCluster) -> Result<String> {
-    for reason in ["StartupReconciliation", "VolumeAttached", "ConnectionFailure", "VolumeDetached"] {
-        cluster.control_plane.wait_for_event(reason, GuestCluster::SOON, |_| true)?;
+fn events(cluster: &WholeCluster) -> Result<String> {
+    for reason in ["StartupReconciliation", "VolumeAttached", "VolumeDetached"] {
+        cluster.control_plane.wait_for_event(reason, WholeCluster::SOON, |_| true)?;
     }
     Ok(cluster.control_plane.kubectl(&["get", "events", "-A", "--sort-by=.metadata.creationTimestamp"])?)
 }
 
-fn sum(node: &Node, target: &str) -> Result<String> {
-    Ok(node.guest.sh(&format!("sha256sum < {target}/payload"))?)
+/// Leaves the cluster to somebody until Enter is pressed. An interrupt ends it too: what it is made of ends with this
+/// process.
+fn play(cluster: &WholeCluster) {
+    println!("the cluster is yours, until Enter or Ctrl-C:\n\n{} get pods -A\n", cluster.admin().line());
+    let mut line = String::new();
+    // Where there is no input, there is nobody to press Enter.
+    if matches!(std::io::stdin().read_line(&mut line), Ok(0) | Err(_)) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

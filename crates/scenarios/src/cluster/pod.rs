@@ -15,7 +15,7 @@ use crate::{Controller, Device, DeviceRequest, Target, http};
 /// alone can be cut off; the sidecars reach it directly and go on calling.
 #[derive(Debug)]
 pub struct ControllerPod {
-    /// external-provisioner and external-attacher.
+    /// external-provisioner, external-attacher and external-resizer.
     pub sidecars: Sidecars,
     /// The driver.
     pub controller: Controller,
@@ -87,8 +87,8 @@ impl ControllerPod {
     /// # Errors
     /// Where a process cannot be started.
     pub fn revive(&self) -> Result<()> {
-        let Sidecars { provisioner, attacher } = &self.sidecars;
-        for process in [&self.controller.process, provisioner, attacher] {
+        let Sidecars { provisioner, attacher, resizer } = &self.sidecars;
+        for process in [&self.controller.process, provisioner, attacher, resizer] {
             if !process.is_running() {
                 process.start()?;
             }
