@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, timeout_at};
-use volume::{Generation, Slot};
+use volume::{ClusterHash, Generation, Slot};
 
 /// A GET by name takes milliseconds. What takes longer is an outage of the API server, and the call has other
 /// things to do in its time.
@@ -35,6 +35,10 @@ pub trait Attachments: Send + Sync {
     /// annotation, or no VolumeAttachment.
     async fn unfenced_member(&self, volume: &Slot, deadline: Instant) -> Result<Option<String>, Unanswered>;
 
+    /// The mark of the cluster that this node is in: whose volumes it may call orphans (node.md rule 13). It never
+    /// changes, so it is the one answer that may be remembered.
+    async fn cluster(&self, deadline: Instant) -> Result<ClusterHash, Unanswered>;
+
     /// What became of the volume's attachment (node.md rule 5).
     async fn standing(&self, volume: &Slot, deadline: Instant) -> Result<Standing, Unanswered>;
 }
@@ -61,6 +65,12 @@ impl Kubernetes {
     ) -> Result<Option<String>, Unanswered> {
         let Some(attachments) = &self.0 else { return Ok(None) };
         in_time(deadline, |until| attachments.unfenced_member(volume, until)).await
+    }
+
+    /// As [`Attachments::cluster`]; `None`: there is nobody to ask.
+    pub(crate) async fn cluster(&self, deadline: Instant) -> Result<Option<ClusterHash>, Unanswered> {
+        let Some(attachments) = &self.0 else { return Ok(None) };
+        in_time(deadline, |until| attachments.cluster(until)).await.map(Some)
     }
 
     /// As [`Attachments::standing`]; `None`: there is nobody to ask.

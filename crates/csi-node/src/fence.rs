@@ -11,7 +11,7 @@ use host::{Host, Volume};
 use volume::Generation;
 
 use crate::Node;
-use crate::attachments::Standing;
+use crate::attachments::{Standing, Unanswered};
 use crate::seen::Seen;
 
 /// The generations that the operator declared fenced, by NQN: a word for one attachment is none for the next.
@@ -39,6 +39,15 @@ impl<H: Host> Node<H> {
                 false
             }
         }
+    }
+
+    /// Whether a live GET says that the attachment under this NQN is over; nobody to ask is no word.
+    ///
+    /// # Errors
+    /// Where Kubernetes did not say.
+    pub(crate) async fn is_attachment_over(&self, volume: Volume<'_>, nqn: &str) -> Result<bool, Unanswered> {
+        let standing = self.kubernetes.standing(volume.slot, volume.deadline).await?;
+        Ok(is_over(standing, self.generation(nqn)))
     }
 
     fn generation(&self, nqn: &str) -> Option<Generation> {

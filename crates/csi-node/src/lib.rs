@@ -18,6 +18,7 @@ mod info;
 mod metrics;
 mod mounted;
 mod node;
+mod orphans;
 mod publish;
 mod records;
 mod recover;
@@ -30,6 +31,7 @@ mod stage;
 mod stats;
 mod unpublish;
 mod unstage;
+mod watch;
 
 pub use attachments::{Attachments, Standing, Unanswered};
 pub use node::{Config, Node, OpenError};

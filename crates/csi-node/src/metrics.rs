@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     operations: Family<OperationLabels, Counter>,
     operation_seconds: Family<OperationLabel, Histogram, fn() -> Histogram>,
     losses: Counter,
+    orphans_cleaned: Counter,
     connections: Connections,
 }
 
@@ -61,10 +62,19 @@ impl Metrics {
                 (|| Histogram::new(OPERATION_BUCKETS)) as fn() -> Histogram,
             ),
             losses: Counter::default(),
+            orphans_cleaned: Counter::default(),
             connections: Connections::default(),
         };
-        let Self { connects, connect_seconds, mounts, operations, operation_seconds, losses, connections } =
-            metrics.clone();
+        let Self {
+            connects,
+            connect_seconds,
+            mounts,
+            operations,
+            operation_seconds,
+            losses,
+            orphans_cleaned,
+            connections,
+        } = metrics.clone();
         // The registry appends `_total` to counters.
         registry.register("rds_csi_nvme_connects", "NVMe/TCP connects, probes included", connects);
         registry.register(
@@ -83,6 +93,11 @@ impl Metrics {
             "rds_csi_unwritten_data_losses",
             "Volumes let go of while data may have been unwritten; each is in the log",
             losses,
+        );
+        registry.register(
+            "rds_csi_orphans_cleaned",
+            "Orphaned connections that were disconnected",
+            orphans_cleaned,
         );
         registry.register_collector(Box::new(connections));
         metrics
@@ -109,6 +124,11 @@ impl Metrics {
     /// Unwritten data may have been lost.
     pub(crate) fn loss(&self) {
         self.losses.inc();
+    }
+
+    /// An orphaned connection was cut.
+    pub(crate) fn orphan_cleaned(&self) {
+        self.orphans_cleaned.inc();
     }
 
     /// How many connections of ours sysfs shows; `None` where it could not be read.

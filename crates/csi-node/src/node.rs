@@ -14,6 +14,7 @@ use crate::attachments::{Attachments, Kubernetes};
 use crate::error::{Error, Result};
 use crate::fence::Fences;
 use crate::metrics::Metrics;
+use crate::orphans::Orphans;
 use crate::records::{Records, fallback_identity};
 use crate::scans::Scans;
 use crate::seen::Seen;
@@ -32,6 +33,8 @@ pub struct Config {
     /// How many pods may have one raw block volume: bind mounts of a device under bidirectional
     /// propagation multiply, and 2,048 of them ate a kernel's memory elsewhere (lessons.md).
     pub max_block_publishes: usize,
+    /// How long a connection that nothing accounts for is only said, before it may be cut (node.md rule 13).
+    pub orphan_grace: Duration,
     /// How long before the caller gives up an answer is sent.
     pub answer_margin: Duration,
 }
@@ -45,6 +48,7 @@ pub struct Node<H> {
     pub(crate) in_flight: InFlight,
     pub(crate) fences: Fences,
     pub(crate) scans: Scans,
+    pub(crate) orphans: Orphans,
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) kubernetes: Kubernetes,
@@ -72,6 +76,7 @@ impl<H: Host> Node<H> {
             in_flight: InFlight::default(),
             fences: Fences::default(),
             scans: Scans::default(),
+            orphans: Orphans::default(),
             metrics: Metrics::register(registry),
             events: Arc::new(NoEvents),
             kubernetes: Kubernetes::none(),

@@ -16,6 +16,8 @@ mod uevent;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub(crate) use uevent::Uevents;
+
 use crate::op::{Op, Output};
 use crate::protocol::Roots;
 use crate::{Error, ErrorKind, Result};

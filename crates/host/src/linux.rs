@@ -6,6 +6,7 @@ mod hold;
 mod paths;
 mod probe;
 mod process;
+mod uevents;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use volume::{DataAddress, FsType};
 
@@ -20,8 +22,8 @@ use crate::op::{Op, Output};
 use crate::protocol::Roots;
 use crate::request::Machine;
 use crate::{
-    Connection, Device, Error, ErrorKind, Host, MountEntry, Mounts, Nvme, Probe, Result, Subsystem, Volume,
-    fabrics, mountinfo, sysfs,
+    Connection, ControllerState, Device, Error, ErrorKind, Host, MountEntry, Mounts, Nvme, Probe, Result,
+    Subsystem, Volume, fabrics, mountinfo, sysfs,
 };
 
 use dispatch::Dispatcher;
@@ -49,6 +51,7 @@ pub struct Config {
 pub struct Linux {
     dispatcher: Arc<Dispatcher>,
     roots: Roots,
+    changes: watch::Receiver<()>,
 }
 
 impl Config {
@@ -74,7 +77,7 @@ impl Linux {
     /// Where the runtime directory cannot be made or read.
     pub fn new(config: Config) -> Result<Self> {
         let roots = Roots { sys: config.sys.clone(), dev: config.dev.clone() };
-        Ok(Self { dispatcher: Dispatcher::new(config, roots.clone())?, roots })
+        Ok(Self { dispatcher: Dispatcher::new(config, roots.clone())?, roots, changes: uevents::listen() })
     }
 
     /// Helpers that were abandoned and still run: for metrics, and for people.
@@ -109,6 +112,17 @@ impl Nvme for Linux {
         let sys = self.roots.sys.clone();
         let read = tokio::task::spawn_blocking(move || sysfs::subsystems(&sys)).await;
         read.map_err(|error| Error::new(ErrorKind::Malformed, format!("reading sysfs: {error}")))?
+    }
+
+    async fn states(&self, controllers: &[String]) -> Result<Vec<Option<ControllerState>>> {
+        let (sys, names) = (self.roots.sys.clone(), controllers.to_vec());
+        let states = move || names.iter().map(|name| sysfs::controller_state(&sys, name)).collect();
+        let read = tokio::task::spawn_blocking(states).await;
+        read.map_err(|error| Error::new(ErrorKind::Malformed, format!("reading sysfs: {error}")))?
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.changes.clone()
     }
 
     async fn resolve(&self, address: &DataAddress, deadline: Instant) -> Result<SocketAddr> {

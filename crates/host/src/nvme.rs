@@ -86,6 +86,21 @@ pub trait Nvme {
     /// Where sysfs cannot be read: then nothing is known, which is not "nothing there".
     fn subsystems(&self) -> impl Future<Output = Result<Vec<Subsystem>>> + Send;
 
+    /// The states of controllers by name, `None` for one that is not there: a small read each, for those who look
+    /// every second (node.md rule 8). A name says nothing of its subsystem (node.md K13): what changed is looked at
+    /// whole.
+    ///
+    /// # Errors
+    /// Where sysfs cannot be read.
+    fn states(
+        &self,
+        controllers: &[String],
+    ) -> impl Future<Output = Result<Vec<Option<ControllerState>>>> + Send;
+
+    /// Wakes when the kernel says that something of NVMe came, went or came back (uevents). It never wakes on a loss
+    /// (node.md K7), nor where the kernel cannot be heard: whoever waits looks now and then all the same.
+    fn changes(&self) -> tokio::sync::watch::Receiver<()>;
+
     /// Resolves a data address by DNS.
     ///
     /// # Errors

@@ -84,13 +84,22 @@ fn parse_name(name: &str) -> Option<Name> {
     }
 }
 
-fn controller(path: &Path, name: String) -> Result<Controller> {
-    let state = match attribute(&path.join("state"))?.as_str() {
+/// The state of a controller by its name; `None` where there is none.
+pub(crate) fn controller_state(sys: &Path, name: &str) -> Result<Option<ControllerState>> {
+    unless_gone(state(&sys.join("class/nvme").join(name)))
+}
+
+fn state(controller: &Path) -> Result<ControllerState> {
+    Ok(match attribute(&controller.join("state"))?.as_str() {
         "live" => ControllerState::Live,
         "new" | "resetting" | "connecting" => ControllerState::Reconnecting,
         "deleting" | "deleting (no IO)" | "dead" => ControllerState::Deleting,
         other => ControllerState::Other(other.to_owned()),
-    };
+    })
+}
+
+fn controller(path: &Path, name: String) -> Result<Controller> {
+    let state = state(path)?;
     // Without an address it is still a controller: local drives of some kernels have none.
     let address = unless_gone(attribute(&path.join("address")))?.unwrap_or_default();
     Ok(Controller { name, state, address })
@@ -216,6 +225,15 @@ mod tests {
             (device(7, 0, None), true),
         ] {
             assert_eq!(is_there(root.path(), &device).unwrap(), expected, "{device:?}");
+        }
+    }
+
+    #[test]
+    fn a_controllers_state_is_read_by_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), &[("class/nvme/nvme3/state", "connecting\n")]);
+        for (name, expected) in [("nvme3", Some(ControllerState::Reconnecting)), ("nvme4", None)] {
+            assert_eq!(controller_state(root.path(), name).unwrap(), expected);
         }
     }
 

@@ -4,7 +4,6 @@ mod kubernetes;
 mod registration;
 mod stuck;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use csi_server::{MAX_MESSAGE_BYTES, Readiness};
 use host::linux::{self, Linux};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
+use volume::ClusterId;
 
 use crate::arguments::kubernetes::KubernetesArguments;
 use crate::arguments::node::NodeArguments;
@@ -29,6 +29,10 @@ use stuck::StuckHelpers;
 /// mounts of one device ate a kernel's memory elsewhere (lessons.md).
 const MAX_BLOCK_PUBLISHES: usize = 16;
 
+/// Longer than a stage that is asked for again waits (the kubelet: at most two minutes), so that what a lost record left
+/// is staged again rather than cut; an orphan costs the target one session.
+const ORPHAN_GRACE: Duration = Duration::from_secs(5 * 60);
+
 /// An answer is sent this long before its caller gives up: enough for a busy machine to write it.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
@@ -43,6 +47,7 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         kubelet_dir,
         state_dir,
         nqn_prefix,
+        cluster_id,
         max_volumes,
     } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
@@ -50,37 +55,46 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
     let config = Config {
         node: node_name,
         nqn_prefix,
-        state_dir: own.clone(),
+        state_dir: own,
         max_volumes: max_volumes.into(),
         max_block_publishes: MAX_BLOCK_PUBLISHES,
+        orphan_grace: ORPHAN_GRACE,
         answer_margin: ANSWER_MARGIN,
     };
-    runtime::run(|stop| serve(plugin, registration, kubernetes, config, own, stop))
+    let kubernetes = (kubernetes, cluster_id);
+    runtime::run(|stop| serve(plugin, registration, kubernetes, config, stop))
 }
 
 async fn serve(
     plugin: PluginArguments,
     registration: RegistrationArguments,
-    kubernetes: KubernetesArguments,
+    (kubernetes, cluster_id): (KubernetesArguments, Option<ClusterId>),
     config: Config,
-    state_dir: PathBuf,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
     // Beside the records: what still hangs in a helper must be found by the next process, too.
-    let machine = linux::Config::new(state_dir).map_err(|error| Failure::Setup(error.into()))?;
+    let machine =
+        linux::Config::new(config.state_dir.clone()).map_err(|error| Failure::Setup(error.into()))?;
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
     StuckHelpers::register(machine.clone(), &mut registry);
     let driver_name = plugin.driver_name.to_string();
     let cluster = cluster::connect(kubernetes).await?;
-    let kubernetes = cluster.map(|cluster| Kubernetes::start(cluster, &driver_name, &config, &mut registry));
+    let kubernetes = cluster
+        .map(|cluster| Kubernetes::start(cluster, cluster_id.as_ref(), &driver_name, &config, &mut registry));
     let node = Node::open(machine, config, &mut registry).map_err(|error| Failure::Setup(error.into()))?;
     let node = match &kubernetes {
         Some(kubernetes) => kubernetes.given_to(node),
         None => node,
     };
     node.recover().await;
+    // Before the first stage: what is connected now was not connected by a call of this process.
+    node.sweep_orphans().await;
     let node = Arc::new(node);
+    let watching = tokio::spawn({
+        let node = Arc::clone(&node);
+        async move { node.watch().await }
+    });
     // A node depends on no device: what it cannot reach concerns single volumes, not the plugin.
     let readiness = Readiness::ready();
     let service = NodeServer::from_arc(Arc::clone(&node)).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -98,6 +112,7 @@ async fn serve(
         Some(registration) => registration.open().await?.beside(plugin, face, stop).await,
         None => plugin.serve(face, stop).await,
     };
+    watching.abort();
     if let Some(kubernetes) = kubernetes {
         kubernetes.drain().await;
     }

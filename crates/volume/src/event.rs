@@ -34,8 +34,18 @@ pub enum Involved {
 pub enum Reason {
     /// R1
     MountFailure,
+    /// R2
+    RecoveryFailed,
+    /// R3
+    StaleMountDetected,
     /// R4
     ConnectionFailure,
+    /// R5
+    ConnectionRecovery,
+    /// R6
+    OrphanDetected,
+    /// R6
+    OrphanCleaned,
     /// R7
     AttachmentConflict,
     /// R8
@@ -89,7 +99,12 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MountFailure => "MountFailure",
+            Self::RecoveryFailed => "RecoveryFailed",
+            Self::StaleMountDetected => "StaleMountDetected",
             Self::ConnectionFailure => "ConnectionFailure",
+            Self::ConnectionRecovery => "ConnectionRecovery",
+            Self::OrphanDetected => "OrphanDetected",
+            Self::OrphanCleaned => "OrphanCleaned",
             Self::AttachmentConflict => "AttachmentConflict",
             Self::VolumeAttached => "VolumeAttached",
             Self::VolumeDetached => "VolumeDetached",
@@ -109,7 +124,9 @@ impl Reason {
         matches!(
             self,
             Self::MountFailure
+                | Self::RecoveryFailed
                 | Self::ConnectionFailure
+                | Self::OrphanDetected
                 | Self::AttachmentConflict
                 | Self::MigrationFailed
                 | Self::RdsDisconnected

@@ -32,6 +32,8 @@ pub(crate) const SIZE: u64 = 512 * MIB;
 pub(crate) const PREFIX: &str = "nqn.2000-02.com.mikrotik";
 /// What the kubelet waits for a call.
 pub(crate) const CALL: Duration = Duration::from_secs(120);
+/// How long an orphan is only said.
+pub(crate) const ORPHAN_GRACE: Duration = Duration::from_secs(60);
 /// Both, since they differ where it hurts (node.md K2).
 pub(crate) const KERNELS: [KernelVersion; 2] = [KernelVersion::V6_1, KernelVersion::V6_12];
 
@@ -294,6 +296,7 @@ fn open(kernel: &FakeKernel, state: &Path, heard: &Heard) -> (Node<FakeKernel>, 
         state_dir: state.to_owned(),
         max_volumes: 64,
         max_block_publishes: 3,
+        orphan_grace: ORPHAN_GRACE,
         answer_margin: Duration::from_secs(2),
     };
     let node = Node::open(kernel.clone(), config, &mut registry).unwrap();

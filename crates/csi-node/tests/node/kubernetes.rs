@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use csi_node::{Attachments, Standing, Unanswered};
 use tokio::time::Instant;
-use volume::{Event, Events, Slot};
+use volume::{ClusterHash, Event, Events, Slot};
+
+/// The mark of the cluster that the node is in.
+pub(crate) const CLUSTER: &str = "00112233";
 
 /// The events that were posted.
 #[derive(Clone, Default)]
@@ -86,6 +89,12 @@ impl FakeAttachments {
 impl Attachments for FakeAttachments {
     async fn unfenced_member(&self, _: &Slot, _: Instant) -> Result<Option<String>, Unanswered> {
         self.answer(|state| state.member.clone()).await
+    }
+
+    /// Remembered from before, whatever the server does now.
+    async fn cluster(&self, _: Instant) -> Result<ClusterHash, Unanswered> {
+        self.0.lock().unwrap().asked += 1;
+        Ok(ClusterHash::parse(CLUSTER).unwrap())
     }
 
     async fn standing(&self, _: &Slot, _: Instant) -> Result<Standing, Unanswered> {

@@ -13,6 +13,7 @@ mod hangs;
 mod inputs;
 mod kubernetes;
 mod metrics;
+mod orphans;
 mod publishes;
 mod stages;
 mod stats;

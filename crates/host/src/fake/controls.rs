@@ -27,8 +27,8 @@ const HELPED: [&str; 17] = [
     "bind",
     "unmount",
 ];
-const IMMEDIATE: [&str; 7] =
-    ["subsystems", "resolve", "mounts", "device_at", "make_dir", "make_file", "remove_empty"];
+const IMMEDIATE: [&str; 8] =
+    ["subsystems", "states", "resolve", "mounts", "device_at", "make_dir", "make_file", "remove_empty"];
 
 impl FakeKernel {
     /// Has the next `operation` fail with an errno, before it did anything.

@@ -46,6 +46,20 @@ impl Nvme for FakeKernel {
         Ok(self.look(|kernel| kernel.subsystems()))
     }
 
+    async fn states(&self, controllers: &[String]) -> Result<Vec<Option<ControllerState>>> {
+        self.alive().await;
+        self.with(|kernel| kernel.failure("states"))?;
+        let state = |kernel: &Kernel<'_>, name: &String| {
+            let named = |one: &&Controller| format!("nvme{}", one.index) == *name;
+            kernel.node.controllers.iter().find(named).map(|one| kernel.shown(one))
+        };
+        Ok(self.look(|kernel| controllers.iter().map(|name| state(kernel, name)).collect()))
+    }
+
+    fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
     async fn resolve(&self, address: &DataAddress, _deadline: Instant) -> Result<SocketAddr> {
         self.alive().await;
         self.with(|kernel| kernel.failure("resolve"))?;

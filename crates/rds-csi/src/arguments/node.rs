@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use volume::{NodeId, NqnPrefix};
+use volume::{ClusterId, NodeId, NqnPrefix};
 
 use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
@@ -40,6 +40,11 @@ pub(crate) struct NodeArguments {
     #[arg(long, env = "RDS_CSI_NQN_PREFIX", value_parser = NqnPrefix::parse,
           default_value = "nqn.2000-02.com.mikrotik", value_name = "NQN")]
     pub(crate) nqn_prefix: NqnPrefix,
+
+    /// This cluster's id, as the controller has it: whose connections may be orphans [default: the UID of the namespace
+    /// kube-system]
+    #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_parser = ClusterId::parse, value_name = "ID")]
+    pub(crate) cluster_id: Option<ClusterId>,
 
     /// Most volumes on this node; 0 leaves it to the scheduler
     #[arg(long, env = "RDS_CSI_MAX_VOLUMES", default_value_t = 0, value_parser = clap::value_parser!(u16),

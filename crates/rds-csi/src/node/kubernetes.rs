@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use csi_node::{Attachments, Config, Node, Standing, Unanswered};
-use kubernetes::{ApiError, EventRecorder, Live};
+use kubernetes::{ApiError, Client, EventRecorder, Live, cluster_uid};
 use prometheus_client::registry::Registry;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use volume::{NodeId, Slot};
+use volume::{ClusterHash, ClusterId, NodeId, Slot};
 
 use crate::cluster::Cluster;
 
@@ -25,12 +27,20 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Begins to post; its counters are shown in `registry`.
-    pub(super) fn start(cluster: Cluster, driver: &str, config: &Config, registry: &mut Registry) -> Self {
+    /// Begins to post; its counters are shown in `registry`. The cluster is asked for its id where none is configured,
+    /// once somebody has to know.
+    pub(super) fn start(
+        cluster: Cluster,
+        cluster_id: Option<&ClusterId>,
+        driver: &str,
+        config: &Config,
+        registry: &mut Registry,
+    ) -> Self {
         let reporter = cluster.reporter(COMPONENT, config.node.name());
         let recorder = EventRecorder::start(cluster.client.clone(), reporter, registry);
-        let live = Live::new(cluster.client, driver, config.nqn_prefix.clone());
-        let attachments = OwnAttachments { live, node: config.node.clone() };
+        let live = Live::new(cluster.client.clone(), driver, config.nqn_prefix.clone());
+        let mark = OnceCell::new_with(cluster_id.map(ClusterId::hash));
+        let attachments = OwnAttachments { live, node: config.node.clone(), client: cluster.client, mark };
         Self { recorder: Arc::new(recorder), attachments: Arc::new(attachments) }
     }
 
@@ -50,12 +60,23 @@ impl Kubernetes {
 struct OwnAttachments {
     live: Live,
     node: NodeId,
+    client: Client,
+    mark: OnceCell<ClusterHash>,
 }
 
 #[tonic::async_trait]
 impl Attachments for OwnAttachments {
     async fn unfenced_member(&self, volume: &Slot, deadline: Instant) -> Result<Option<String>, Unanswered> {
         self.live.unfenced(volume, &self.node, deadline).await.map_err(unanswered)
+    }
+
+    async fn cluster(&self, deadline: Instant) -> Result<ClusterHash, Unanswered> {
+        let asked = || async {
+            let uid = cluster_uid(&self.client, deadline).await.map_err(unanswered)?;
+            let id = ClusterId::parse(&uid).context("the UID of the namespace kube-system");
+            id.map(|id| id.hash()).map_err(|error| Unanswered(format!("{error:#}")))
+        };
+        self.mark.get_or_try_init(asked).await.copied()
     }
 
     async fn standing(&self, volume: &Slot, deadline: Instant) -> Result<Standing, Unanswered> {

@@ -1,0 +1,34 @@
+//! What looks after the node's connections while no call does.
+
+use host::Host;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::Node;
+
+/// The kernel tells of one change by several events, and of many changes at once when a node is drained.
+const BURST: Duration = Duration::from_secs(1);
+/// Losses are told by no event (node.md K7), and a kernel may not be heard at all.
+const UNTOLD: Duration = Duration::from_secs(60);
+
+impl<H: Host> Node<H> {
+    /// Looks after the connections for as long as it is polled: when the kernel says that something changed, when
+    /// something is due, and now and then.
+    pub async fn watch(&self) {
+        let mut changes = self.host.changes();
+        loop {
+            changes.mark_unchanged();
+            let due = self.sweep_orphans().await;
+            sleep(BURST).await;
+            // Nothing was told in time: then it is looked all the same.
+            let _ = timeout(due.map_or(UNTOLD, |due| due.min(UNTOLD)), changed(&mut changes)).await;
+        }
+    }
+}
+
+/// Never ends where nobody tells.
+async fn changed(changes: &mut Receiver<()>) {
+    if changes.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
