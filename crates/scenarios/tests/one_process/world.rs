@@ -173,6 +173,7 @@ fn service(kernel: &FakeKernel, name: &str, state: &Path) -> csi_node::Node<Fake
         state_dir: PathBuf::from(state),
         max_volumes: 0,
         max_block_publishes: 16,
+        orphan_grace: Duration::from_secs(300),
         answer_margin: Duration::from_secs(2),
     };
     csi_node::Node::open(kernel.clone(), config, &mut Registry::default()).unwrap()
