@@ -54,7 +54,10 @@ fn event(node: &str, named: &Named<'_>, error: &Error) -> Option<Event> {
 fn said(error: &Error) -> Option<(Reason, String)> {
     match error {
         _ if is_waiting(error) => None,
-        // Not as a MountFailure besides: this one says more of the same failure.
+        // Not as a MountFailure besides: these say more of the same failure.
+        Error::Publish(PublishError::NotRecovered { .. }) => {
+            Some((Reason::RecoveryFailed, error.to_string()))
+        }
         Error::Connect(error) => {
             Some((Reason::ConnectionFailure, format!("Connection to {} failed: {error}", error.target())))
         }
@@ -84,12 +87,19 @@ fn is_waiting(error: &Error) -> bool {
 impl Named<'_> {
     /// Whom it concerns: the claim that the controller read from the PV, or else the one that the volume was made for.
     fn claim(&self) -> Option<Claim> {
-        let published = PublishContext::parse(self.publish_context).ok().and_then(|context| context.claim);
-        published.or_else(|| {
-            let text = |key| self.volume_context.get(key).filter(|text| !text.is_empty()).cloned();
-            Some(Claim { namespace: text(CLAIM_NAMESPACE)?, name: text(CLAIM_NAME)?, uid: String::new() })
-        })
+        claim(PublishContext::parse(self.publish_context).ok().as_ref(), |key| self.volume_context.get(key))
     }
+}
+
+/// The claim of a volume: the publish context's, or the one that the provisioner's metadata names.
+pub(crate) fn claim<'a>(
+    published: Option<&PublishContext>,
+    metadata: impl Fn(&str) -> Option<&'a String>,
+) -> Option<Claim> {
+    published.and_then(|context| context.claim.clone()).or_else(|| {
+        let text = |key| metadata(key).filter(|text| !text.is_empty()).cloned();
+        Some(Claim { namespace: text(CLAIM_NAMESPACE)?, name: text(CLAIM_NAME)?, uid: String::new() })
+    })
 }
 
 impl<'a> From<&'a NodeStageVolumeRequest> for Named<'a> {

@@ -100,21 +100,14 @@ fn owned(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::records::{Phase, StageRecord};
-    use crate::request::{Form, Use};
+    use crate::records::{StageRecord, test_record};
 
     #[test]
     fn a_file_system_on_a_device_that_only_somebody_else_knows_is_left_alone() {
         let (slot, prefix) =
             (Slot::parse("a").unwrap(), NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap());
-        let record = StageRecord {
-            slot: slot.clone(),
-            nqn: prefix.generation(&slot, volume::Generation::from_bits(1)),
-            staging: "/staging".into(),
-            usage: Use { form: Form::Block, read_only: false, single_pod: false },
-            phase: Phase::Staged,
-            device: Some((259, 3)),
-        };
+        let nqn = prefix.generation(&slot, volume::Generation::from_bits(1));
+        let record = StageRecord { nqn, device: Some((259, 3)), ..test_record("a") };
         let seen = Seen { record: Some(record), subsystems: Vec::new(), mounts: Vec::new() };
         for ((major, minor), is_ours) in [((259, 3), true), ((259, 4), false), ((8, 1), false)] {
             let (target, root) = (PathBuf::from("/staging"), PathBuf::from("/"));

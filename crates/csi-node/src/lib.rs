@@ -14,6 +14,7 @@ mod fence;
 mod flags;
 mod foreign;
 mod format;
+mod health;
 mod info;
 mod metrics;
 mod mounted;

@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     operation_seconds: Family<OperationLabel, Histogram, fn() -> Histogram>,
     losses: Counter,
     orphans_cleaned: Counter,
+    stale_mounts: Counter,
+    recoveries: Family<StatusLabel, Counter>,
     connections: Connections,
 }
 
@@ -63,6 +65,8 @@ impl Metrics {
             ),
             losses: Counter::default(),
             orphans_cleaned: Counter::default(),
+            stale_mounts: Counter::default(),
+            recoveries: Family::default(),
             connections: Connections::default(),
         };
         let Self {
@@ -73,6 +77,8 @@ impl Metrics {
             operation_seconds,
             losses,
             orphans_cleaned,
+            stale_mounts,
+            recoveries,
             connections,
         } = metrics.clone();
         // The registry appends `_total` to counters.
@@ -99,6 +105,12 @@ impl Metrics {
             "Orphaned connections that were disconnected",
             orphans_cleaned,
         );
+        registry.register(
+            "rds_csi_stale_mounts_detected",
+            "Mounts whose device was lost or renumbered",
+            stale_mounts,
+        );
+        registry.register("rds_csi_stale_recoveries", "Recoveries of stale mounts at a publish", recoveries);
         registry.register_collector(Box::new(connections));
         metrics
     }
@@ -129,6 +141,16 @@ impl Metrics {
     /// An orphaned connection was cut.
     pub(crate) fn orphan_cleaned(&self) {
         self.orphans_cleaned.inc();
+    }
+
+    /// A stale mount was found.
+    pub(crate) fn stale_mount(&self) {
+        self.stale_mounts.inc();
+    }
+
+    /// The recovery of a stale mount ended.
+    pub(crate) fn recovery(&self, ok: bool) {
+        self.recoveries.get_or_create(&StatusLabel { status: status(ok) }).inc();
     }
 
     /// How many connections of ours sysfs shows; `None` where it could not be read.

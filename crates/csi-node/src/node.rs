@@ -13,6 +13,7 @@ use volume::{Events, HostIdentity, NoEvents, NodeId, NqnPrefix, Slot};
 use crate::attachments::{Attachments, Kubernetes};
 use crate::error::{Error, Result};
 use crate::fence::Fences;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::orphans::Orphans;
 use crate::records::{Records, fallback_identity};
@@ -49,6 +50,7 @@ pub struct Node<H> {
     pub(crate) fences: Fences,
     pub(crate) scans: Scans,
     pub(crate) orphans: Orphans,
+    pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) kubernetes: Kubernetes,
@@ -77,6 +79,7 @@ impl<H: Host> Node<H> {
             fences: Fences::default(),
             scans: Scans::default(),
             orphans: Orphans::default(),
+            health: Health::default(),
             metrics: Metrics::register(registry),
             events: Arc::new(NoEvents),
             kubernetes: Kubernetes::none(),

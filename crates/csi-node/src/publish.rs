@@ -2,6 +2,7 @@
 
 mod block;
 mod filesystem;
+mod recovery;
 mod unfenced;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use volume::Slot;
 use crate::Node;
 use crate::attachments::Unanswered;
 use crate::connect;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mounted::DeviceNumber;
 use crate::records::{Phase, StageRecord};
 use crate::request::{self, Form, RequestError, Use};
@@ -41,6 +42,8 @@ pub(crate) enum PublishError {
     Stale { path: PathBuf, found: DeviceNumber, device: Device },
     #[error("{} is not mounted, though the volume is recorded as staged there", path.display())]
     NothingStaged { path: PathBuf },
+    #[error("Recovery failed after {attempts} attempts: {error}")]
+    NotRecovered { attempts: u32, error: Box<Error> },
     #[error("{} is the mount point of something else ({what}): nothing is mounted over it", path.display())]
     TargetTaken { path: PathBuf, what: String },
     #[error("{} became device {found:?} instead of {device}: unmounted again", path.display())]
@@ -65,6 +68,7 @@ impl PublishError {
         match self {
             Self::NotStaged { .. } | Self::SinglePod { .. } => Code::FailedPrecondition,
             Self::Incompatible { .. } => Code::AlreadyExists,
+            Self::NotRecovered { error, .. } => error.code(),
             Self::Stale { .. } | Self::NothingStaged { .. } | Self::WrongDevice { .. } => Code::Unavailable,
             // Both pass without the pod's doing: the kubelet is to ask again.
             Self::Unfenced { .. } | Self::NotAsked { .. } => Code::Unavailable,
@@ -119,6 +123,10 @@ async fn serve<H: Host>(
     node.host.join(volume).await?;
     let seen = Seen::observe(node, &request.slot).await?;
     let record = staged(seen.record.clone(), &request)?;
+    let seen = match recovery::is_due(&seen, &record) {
+        true => recovery::recover(node, volume, wire).await?,
+        false => seen,
+    };
     let attached = connect::find(node, volume, record.nqn.as_str(), 0).await?;
     let publish =
         Publish { node, volume, request: &request, staging: &record.staging, device: &attached.device };

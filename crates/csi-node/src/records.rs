@@ -7,7 +7,7 @@ mod wire;
 use std::path::PathBuf;
 
 use tonic::Code;
-use volume::{HostIdentity, Nqn, Slot};
+use volume::{Claim, HostIdentity, Nqn, Slot};
 
 use crate::request::Use;
 
@@ -44,6 +44,10 @@ pub(crate) struct StageRecord {
     pub(crate) phase: Phase,
     /// The device's number, once it was seen: what is left of it after its removal.
     pub(crate) device: Option<(u32, u32)>,
+    /// Whom events concern that no call asked for; none in records of before.
+    pub(crate) claim: Option<Claim>,
+    /// Seconds between two of the kernel's tries to connect anew.
+    pub(crate) reconnect_delay: u32,
 }
 
 /// A record that cannot be used.
@@ -81,4 +85,20 @@ pub(crate) fn fallback_identity(records: &Records) -> Result<HostIdentity, Recor
         }
     };
     Ok(HostIdentity::from_id(id))
+}
+
+/// A record of a staged raw device, for tests.
+#[cfg(test)]
+pub(crate) fn test_record(slot: &str) -> StageRecord {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    StageRecord {
+        slot: Slot::parse(slot).unwrap(),
+        nqn: Nqn::parse("nqn.test:a").unwrap(),
+        staging: "/staging".into(),
+        usage: Use { form: crate::request::Form::Block, read_only: false, single_pod: false },
+        phase: Phase::Staged,
+        device: None,
+        claim: None,
+        reconnect_delay: 5,
+    }
 }

@@ -14,6 +14,7 @@ use crate::Node;
 use crate::attached::{self, Number as _};
 use crate::connect;
 use crate::error::{Error, Result};
+use crate::events;
 use crate::format::Refusal;
 use crate::records::{Phase, StageRecord};
 use crate::request::{Form, StageRequest};
@@ -68,22 +69,31 @@ async fn serve<H: Host>(
         Err(error) => return Err(node.unless_still_here(&wire.volume_id, error.into()).await),
     };
     let _guard = node.guard(&request.slot, "NodeStageVolume")?;
+    stage_claimed(node, &request, deadline).await?;
+    Ok(NodeStageVolumeResponse {})
+}
+
+/// Stages a volume that the caller has claimed: also what has gone stale, as far as nobody uses it any more.
+pub(crate) async fn stage_claimed<H: Host>(
+    node: &Node<H>,
+    request: &StageRequest,
+    deadline: Instant,
+) -> Result<()> {
     let volume = Volume { slot: &request.slot, deadline };
-    let (seen, scanned) = observe(node, volume, &request).await?;
-    match plan::plan(&seen, &request, &node.config.nqn_prefix)? {
-        Plan::Staged => {}
-        Plan::Connected => finish(node, volume, &request, scanned).await?,
+    let (seen, scanned) = observe(node, volume, request).await?;
+    match plan::plan(&seen, request, &node.config.nqn_prefix)? {
+        Plan::Staged => Ok(()),
+        Plan::Connected => finish(node, volume, request, scanned).await,
         // What was read before says nothing of what is attached after: it is read again.
         Plan::Attach { settle, connect } => {
-            let connection = probe(node, &request, deadline).await?;
-            settle_all(node, volume, &request, &seen, &settle).await?;
+            let connection = probe(node, request, deadline).await?;
+            settle_all(node, volume, request, &seen, &settle).await?;
             if connect {
-                attach(node, volume, &request, &connection).await?;
+                attach(node, volume, request, &connection).await?;
             }
-            finish(node, volume, &request, None).await?;
+            finish(node, volume, request, None).await
         }
     }
-    Ok(NodeStageVolumeResponse {})
 }
 
 /// Joins what runs for the volume, and looks. Where another generation has to be settled it looks only:
@@ -185,6 +195,8 @@ fn record(request: &StageRequest, phase: Phase, device: Option<(u32, u32)>) -> S
         usage: request.usage.clone(),
         phase,
         device,
+        claim: events::claim(Some(&request.publish), |key| request.volume.metadata.get(key)),
+        reconnect_delay: request.volume.tunables.reconnect_delay,
     }
 }
 

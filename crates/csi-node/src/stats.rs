@@ -14,6 +14,7 @@ use volume::Slot;
 use crate::Node;
 use crate::attached::{Attached, Hindrance, Number as _, look_up};
 use crate::error::Result;
+use crate::health::{self, Stale};
 use crate::mounted;
 use crate::records::StageRecord;
 use crate::request::{self, Form, RequestError};
@@ -52,7 +53,8 @@ pub(crate) async fn stats<H: Host>(
         return Err(StatsError::NoPath { slot, path: wire.volume_path.clone() }.into());
     }
     let attached = look_up(&seen.subsystems, record.nqn.as_str(), 0);
-    let condition = condition(&seen, record, path, &attached);
+    let stale = health::find_stale(&node.host, &seen.subsystems, &seen.mounts, record).await?;
+    let condition = condition(&seen, record, path, &attached, stale.as_ref());
     let volume = Volume { slot: &slot, deadline };
     let usage = match (&attached, condition.abnormal) {
         (Ok(attached), _) if is_block(record) => vec![device_usage(attached)],
@@ -73,11 +75,14 @@ fn condition(
     record: &StageRecord,
     path: &Path,
     attached: &std::result::Result<Attached, Hindrance>,
+    stale: Option<&Stale>,
 ) -> VolumeCondition {
     let abnormal = |message: String| VolumeCondition { abnormal: true, message };
-    let attached = match attached {
-        Ok(attached) => attached,
-        Err(hindrance) => return abnormal(hindrance.to_string()),
+    let attached = match (attached, stale) {
+        (Ok(_), Some(stale)) => return abnormal(stale.to_string()),
+        (Ok(attached), None) => attached,
+        (Err(hindrance), Some(stale)) => return abnormal(format!("{hindrance}; {stale}")),
+        (Err(hindrance), None) => return abnormal(hindrance.to_string()),
     };
     let top = mounted::at(&seen.mounts, path).into_iter().next_back();
     match top.map(mounted::number) {

@@ -45,6 +45,17 @@ impl Records {
         Ok(Some(record))
     }
 
+    /// Every record that can be read. What cannot is its own volume's trouble, and said by its calls.
+    pub(crate) fn all(&self) -> Result<Vec<StageRecord>, RecordError> {
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&self.stages).map_err(io("listing", &self.stages))? {
+            let name = entry.map_err(io("listing", &self.stages))?.file_name();
+            let slot = name.to_str().and_then(|name| Slot::parse(name.strip_suffix(".json")?).ok());
+            records.extend(slot.and_then(|slot| self.load(&slot).ok().flatten()));
+        }
+        Ok(records)
+    }
+
     /// Writes a record; it is on stable storage when this returns.
     pub(crate) fn save(&self, record: &StageRecord) -> Result<(), RecordError> {
         let path = self.path(&record.slot);
@@ -123,18 +134,10 @@ fn refuse(path: &Path, unreadable: Unreadable) -> RecordError {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::records::{Phase, fallback_identity};
-    use crate::request::{Form, Use};
+    use crate::records::{Phase, fallback_identity, test_record};
 
     fn record(slot: &str) -> StageRecord {
-        StageRecord {
-            slot: Slot::parse(slot).unwrap(),
-            nqn: volume::Nqn::parse("nqn.test:a").unwrap(),
-            staging: "/staging".into(),
-            usage: Use { form: Form::Block, read_only: false, single_pod: false },
-            phase: Phase::Staging,
-            device: None,
-        }
+        StageRecord { phase: Phase::Staging, ..test_record(slot) }
     }
 
     #[test]
@@ -155,6 +158,17 @@ mod tests {
             records.remove(&staging.slot).unwrap();
         }
         assert_eq!(records.load(&staging.slot).unwrap(), None);
+    }
+
+    #[test]
+    fn all_records_are_those_that_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(directory.path()).unwrap();
+        for (name, text) in [("b.json", "damaged"), ("c.tmp", "{}"), ("no slot.json", "{}")] {
+            fs::write(directory.path().join("stages").join(name), text).unwrap();
+        }
+        records.save(&record("a")).unwrap();
+        assert_eq!(records.all().unwrap(), [record("a")]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use volume::{FsType, Nqn, Slot};
+use volume::{Claim, FsType, Nqn, Slot, Tunables};
 
 use super::{Phase, StageRecord};
 use crate::flags::MountFlags;
@@ -41,6 +41,23 @@ struct Version1 {
     single_pod: bool,
     phase: String,
     device: Option<(u32, u32)>,
+    // What follows only makes events better, and was added later: a record without it is read, and an older driver
+    // leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<WrittenClaim>,
+    #[serde(default = "usual_reconnect_delay")]
+    reconnect_delay: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenClaim {
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+fn usual_reconnect_delay() -> u32 {
+    Tunables::default().reconnect_delay
 }
 
 /// The names of the phases, in both directions.
@@ -65,6 +82,12 @@ pub(super) fn write(record: &StageRecord) -> Result<Vec<u8>, serde_json::Error> 
         single_pod: record.usage.single_pod,
         phase: phase.to_owned(),
         device: record.device,
+        claim: record.claim.clone().map(|Claim { namespace, name, uid }| WrittenClaim {
+            namespace,
+            name,
+            uid,
+        }),
+        reconnect_delay: record.reconnect_delay,
     })
 }
 
@@ -101,6 +124,8 @@ impl Version1 {
             usage: Use { form, read_only: self.read_only, single_pod: self.single_pod },
             phase: phase.ok_or_else(|| damaged("phase", &self.phase))?,
             device: self.device,
+            claim: self.claim.map(|WrittenClaim { namespace, name, uid }| Claim { namespace, name, uid }),
+            reconnect_delay: self.reconnect_delay,
         })
     }
 }
@@ -116,6 +141,7 @@ mod tests {
         fn a_record_round_trips(
             slot in "[a-z0-9]{1,40}", path in "/[a-zA-Z0-9/~. \"é-]{1,80}", flags in prop::collection::vec("[a-z]{6}=[a-z]{1,3}", 0..4),
             form in 0..3, phase in 0_usize..3, read_only: bool, single_pod: bool, device: Option<(u32, u32)>,
+            claim: Option<(String, String, String)>, reconnect_delay: u32,
         ) {
             let flags = MountFlags::parse(&flags).unwrap();
             let form = match form {
@@ -130,6 +156,8 @@ mod tests {
                 usage: Use { form, read_only, single_pod },
                 phase: PHASES[phase].0,
                 device,
+                claim: claim.map(|(namespace, name, uid)| Claim { namespace, name, uid }),
+                reconnect_delay,
             };
             prop_assert_eq!(read(&write(&record).unwrap()), Ok(record));
         }
@@ -139,6 +167,19 @@ mod tests {
             let _ = read(&bytes);
             let _ = read(format!(r#"{{"version":1,"volume":{text:?},"phase":{text:?}}}"#).as_bytes());
         }
+    }
+
+    /// As the first driver that wrote records wrote them.
+    const FIRST: &str = r#"{"version": 1, "volume": "a", "nqn": "nqn.2000-02.com.mikrotik:a.0000000000000001",
+        "stagingPath": "/staging", "form": "ext4", "mountFlags": ["noatime"], "readOnly": false, "singlePod": true,
+        "phase": "staged", "device": [259, 3]}"#;
+
+    #[test]
+    fn a_record_of_the_first_driver_is_read_and_so_is_one_with_more_than_is_known() {
+        let first = read(FIRST.as_bytes()).unwrap();
+        assert_eq!((first.device, first.claim.clone(), first.reconnect_delay), (Some((259, 3)), None, 5));
+        let more = FIRST.replace("\"phase\"", "\"later\": {\"x\": 1}, \"phase\"");
+        assert_eq!(read(more.as_bytes()), Ok(first));
     }
 
     #[test]
