@@ -179,7 +179,8 @@ impl Program {
         let start = Instant::now();
         // Under another name until it is whole: a build may be interrupted.
         let partial = path.with_extension("partial");
-        let verb: &[&str] = if self.name.ends_with(".test") { &["test", "-c"] } else { &["build"] };
+        let verb: &[&str] =
+            if self.name.ends_with(".test") { &["test", "-c", "-vet=off"] } else { &["build"] };
         let build = &mut Command::new("go");
         build.current_dir(source).env("CGO_ENABLED", "0").args(verb);
         build.args(["-tags", TAGS, "-ldflags", linker, "-o"]);

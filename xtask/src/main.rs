@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "test support: it starts programs and reads its environment")]
 
 mod binaries;
+mod conformance;
 mod go_tools;
 mod image;
 mod machine;
@@ -44,7 +45,12 @@ enum Command {
     Test {
         /// The suite; all without it.
         suite: Option<suites::Suite>,
+        /// Of the suite `external`: --focus REGEX (any number), --chosen, --slow, --at-most TIME.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
+    /// Writes docs/conformance.md from the reports of `cargo xtask test external`.
+    Conformance,
     /// Builds the programs of Kubernetes, and prints how tests are told where they are: `eval "$(cargo xtask tools)"`.
     Tools,
     /// The image as an OCI archive in target/image, checked, with its SBOM beside it.
@@ -67,7 +73,8 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Demo { kernel, cluster, keep } => suites::demo(&kernel, cluster, keep),
-        Command::Test { suite } => suites::test(suite),
+        Command::Test { suite, arguments } => suites::test(suite, &arguments),
+        Command::Conformance => conformance::run(),
         Command::Tools => suites::tools(),
         Command::Image { binary } => image::run(binary),
         Command::Notices => image::notices().map(|notices| print!("{notices}")),

@@ -3,6 +3,7 @@
 mod api;
 mod chart;
 mod cluster;
+mod external;
 mod lint;
 mod sanity;
 mod unit;
@@ -12,7 +13,7 @@ use std::cell::OnceCell;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::binaries::{self, BINARIES};
 use crate::machine::{self, Needed};
@@ -37,6 +38,8 @@ pub(crate) enum Suite {
     Chart,
     /// Rung 7: a whole cluster, with real kubelets in guests. By hand: it takes minutes.
     Cluster,
+    /// Kubernetes' own external storage suite in such a cluster. By hand: it takes hours.
+    External,
 }
 
 /// What guests need of the machine; their kernels are fetched by the crate `microvm`.
@@ -49,8 +52,9 @@ const GUESTS: &[Needed] = &[
     Needed { program: "dmsetup", package: "dmsetup" },
 ];
 
-/// Runs one suite, or all, and ends with their count.
-pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
+/// Runs one suite, or all, and ends with their count. The arguments are the suite's.
+pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
+    ensure!(arguments.is_empty() || suite == Some(Suite::External), "only `test external` has arguments");
     let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Chart, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
@@ -67,6 +71,7 @@ pub(crate) fn test(suite: Option<Suite>) -> Result<()> {
             Suite::Vm => vm::run(built(&programs)?),
             Suite::Chart => chart::run(built(&programs)?),
             Suite::Cluster => cluster::run(built(&programs)?),
+            Suite::External => external::run(arguments),
         }?;
         println!("== suite {name}: {tally} in {} s", start.elapsed().as_secs());
         if !tally.is_green() {

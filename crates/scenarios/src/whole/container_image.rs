@@ -22,7 +22,7 @@ const FOR_EVER: &str = "2147483647";
 /// An image with the shell of busybox and what belongs to it. Alone it sleeps; with a program it is that program.
 #[derive(Clone, Debug)]
 pub struct ContainerImage<'a> {
-    name: &'a str,
+    names: Vec<&'a str>,
     /// Its path on this machine and in the image, and its arguments where a pod has none.
     program: Option<(&'a Path, &'a str, &'a [&'a str])>,
 }
@@ -31,7 +31,14 @@ impl<'a> ContainerImage<'a> {
     /// One that sleeps, under a name with a tag.
     #[must_use]
     pub fn shell(name: &'a str) -> Self {
-        Self { name, program: None }
+        Self { names: vec![name], program: None }
+    }
+
+    /// The same under another name as well.
+    #[must_use]
+    pub fn also(mut self, name: &'a str) -> Self {
+        self.names.push(name);
+        self
     }
 
     /// With a static program of this machine, at a path of the image, as its entry point; with its arguments where a
@@ -50,12 +57,12 @@ impl<'a> ContainerImage<'a> {
         busybox_in(root.path())?;
         let Some((program, path, arguments)) = self.program else {
             let config = json!({ "Cmd": ["/bin/busybox", "sleep", FOR_EVER], "Env": ["PATH=/bin"] });
-            return archive(self.name, &tar(root.path())?, &config);
+            return archive(&self.names, &tar(root.path())?, &config);
         };
         fs::copy(program, root.path().join(path.trim_start_matches('/')))
             .with_context(|| program.display().to_string())?;
         let config = json!({ "Entrypoint": [path], "Cmd": arguments, "Env": ["PATH=/bin"] });
-        archive(self.name, &tar(root.path())?, &config)
+        archive(&self.names, &tar(root.path())?, &config)
     }
 }
 
@@ -75,8 +82,8 @@ fn busybox_in(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An OCI archive with one image of one layer (OCI image specification 1.1, image layout).
-fn archive(name: &str, layer: &[u8], config: &Value) -> Result<Vec<u8>> {
+/// An OCI archive with one image of one layer, under its names (OCI image specification 1.1, image layout).
+fn archive(names: &[&str], layer: &[u8], config: &Value) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
     let blobs = folder.path().join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
@@ -94,10 +101,14 @@ fn archive(name: &str, layer: &[u8], config: &Value) -> Result<Vec<u8>> {
     let manifest_type = "application/vnd.oci.image.manifest.v1+json";
     let manifest =
         json!({ "schemaVersion": 2, "mediaType": manifest_type, "config": config, "layers": [layer_blob] });
-    let mut manifest = blob(manifest_type, manifest.to_string().as_bytes())?;
-    // How containerd learns the image's name.
-    manifest["annotations"] = json!({ "io.containerd.image.name": name });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+    let manifest = blob(manifest_type, manifest.to_string().as_bytes())?;
+    let named = |name: &&str| {
+        let mut manifest = manifest.clone();
+        // How containerd learns the image's name.
+        manifest["annotations"] = json!({ "io.containerd.image.name": name });
+        manifest
+    };
+    let index = json!({ "schemaVersion": 2, "manifests": names.iter().map(named).collect::<Vec<_>>() });
     fs::write(folder.path().join("index.json"), index.to_string())?;
     fs::write(folder.path().join("oci-layout"), json!({ "imageLayoutVersion": "1.0.0" }).to_string())?;
     tar(folder.path())

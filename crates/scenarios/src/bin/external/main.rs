@@ -1,0 +1,78 @@
+//! Kubernetes' own external storage suite in a whole cluster: a line a spec, and a report of all.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "test support: it starts the programs under test and waits for them"
+)]
+
+mod images;
+mod progress;
+mod report;
+mod resizer;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use microvm::Kernel;
+use scenarios::{ClusterOptions, WholeCluster};
+use testbed::Tools;
+
+use crate::report::Run;
+use crate::suite::{Selection, Suite};
+
+/// Specs that move a pod to another node need two.
+const NODES: [&str; 2] = ["a", "b"];
+
+/// Runs Kubernetes' external storage suite against the driver in a whole cluster.
+#[derive(Parser)]
+struct Arguments {
+    /// Words that a spec's name has to match (regular expressions, any of them); all specs without one.
+    #[arg(long)]
+    focus: Vec<String>,
+    /// The specs of deploy/e2e/chosen.txt: one or two of each kind.
+    #[arg(long, conflicts_with = "focus")]
+    chosen: bool,
+    /// Specs that Kubernetes calls slow as well.
+    #[arg(long)]
+    slow: bool,
+    /// Ends the suite after this time (as 90m), with a report of what was run until then.
+    #[arg(long, default_value = "12h")]
+    at_most: String,
+    /// Where the reports go.
+    #[arg(long, default_value = "target/external")]
+    folder: PathBuf,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let selection = selection(&arguments)?;
+    let tools = Tools::from_environment()?;
+    let suite = Suite::new(&tools, &arguments.folder)?;
+    println!("{} specs are selected", suite.count(&selection)?);
+    let cluster = WholeCluster::boot(Kernel::V6_12, &NODES, &ClusterOptions::default())?;
+    let _resizer = resizer::start(&cluster, &tools)?;
+    images::import(&cluster, &tools, &suite.images()?)?;
+    let report = suite.run(&selection, cluster.admin().kubeconfig())?;
+    let run = Run::of(&report, Kernel::V6_12, suite.version()?)?;
+    let path = run.keep(&arguments.folder)?;
+    for failure in run.failures() {
+        println!("\n{failure}");
+    }
+    println!("report: {}; all that was said: {}", path.display(), suite.log().display());
+    println!("external: {} passed, {} failed", run.passed(), run.failed());
+    let is_green = run.failed() == 0 && run.passed() > 0;
+    Ok(if is_green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn selection(arguments: &Arguments) -> Result<Selection> {
+    let chosen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/e2e/chosen.txt");
+    let focus = if arguments.chosen {
+        std::fs::read_to_string(chosen)?.lines().map(str::to_owned).collect()
+    } else {
+        arguments.focus.clone()
+    };
+    // One chosen by its name is wanted, slow or not.
+    Ok(Selection { focus, slow: arguments.slow || arguments.chosen, at_most: arguments.at_most.clone() })
+}
