@@ -127,14 +127,14 @@ fn lists(specs: &Specs) -> String {
 
 /// Why a spec that could have been run was not.
 fn not_run(name: &str) -> &'static str {
-    if name.contains("[Disruptive]") {
-        "it stops the kubelet of a node by systemd, which nodes in guests do not have"
-    } else if name.contains("[Feature:Windows]") {
+    if name.contains("[Feature:Windows]") {
         "of Windows nodes"
+    } else if name.contains("[Disruptive]") {
+        "stops a node's kubelet over SSH and by systemd, and nodes in guests have neither"
     } else if name.contains("[Slow]") {
         "slow, so only with --slow"
     } else {
-        "for lack of time, nothing is known to be in the way"
+        "for lack of time; nothing is known to be in the way"
     }
 }
 
