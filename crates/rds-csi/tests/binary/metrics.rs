@@ -151,6 +151,14 @@ async fn the_nodes_metrics_are_clean() {
 }
 
 #[tokio::test]
+async fn the_documented_alerts_are_rules_that_prometheus_takes() {
+    let document = include_str!("../../../../docs/metrics.md");
+    let (_, rest) = document.split_once("```yaml\n").unwrap();
+    let (rules, _) = rest.split_once("```").unwrap();
+    assert_eq!(promtool::rules(rules).await, rules.matches("- alert:").count());
+}
+
+#[tokio::test]
 async fn a_scrape_is_answered_while_the_device_holds_the_poll() {
     let (simulator, _setup, running) = polling().await;
     let device = simulator.handle();

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod container;
+mod documents;
 mod golden;
 mod helm;
 mod installed;

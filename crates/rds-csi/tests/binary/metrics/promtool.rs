@@ -1,4 +1,4 @@
-//! What `promtool check metrics` of Debian's package `prometheus` says of a scrape.
+//! What `promtool check` of Debian's package `prometheus` says of a scrape, and of rules.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -7,10 +7,26 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// The complaints about an exposition in the text format; none are a clean one.
-#[allow(clippy::disallowed_methods, reason = "test support starts the tool")]
 pub(super) async fn complaints(exposition: &str) -> Vec<String> {
+    let (succeeded, _, said) = check(&["check", "metrics"], exposition).await;
+    let complaints: Vec<String> = said.lines().map(str::to_owned).collect();
+    assert_eq!(succeeded, complaints.is_empty(), "{said}\n{exposition}");
+    complaints
+}
+
+/// How many rules there are; fails where they are none that Prometheus takes.
+pub(super) async fn rules(rules: &str) -> usize {
+    let (succeeded, found, said) = check(&["check", "rules", "/dev/stdin"], rules).await;
+    assert!(succeeded, "{said}\n{found}\n{rules}");
+    let count = found.split_whitespace().rev().find_map(|word| word.parse().ok());
+    count.unwrap_or_else(|| panic!("no count in {found}"))
+}
+
+/// Gives promtool an input; whether it succeeded, and its output and error.
+#[allow(clippy::disallowed_methods, reason = "test support starts the tool")]
+async fn check(arguments: &[&str], given: &str) -> (bool, String, String) {
     let mut promtool = Command::new(program())
-        .args(["check", "metrics"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -18,13 +34,11 @@ pub(super) async fn complaints(exposition: &str) -> Vec<String> {
         .spawn()
         .unwrap();
     let mut input = promtool.stdin.take().unwrap();
-    input.write_all(exposition.as_bytes()).await.unwrap();
+    input.write_all(given.as_bytes()).await.unwrap();
     drop(input);
     let ended = promtool.wait_with_output().await.unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    let complaints: Vec<String> = said.lines().map(str::to_owned).collect();
-    assert_eq!(ended.status.success(), complaints.is_empty(), "{said}\n{exposition}");
-    complaints
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ended.status.success(), text(ended.stdout), text(ended.stderr))
 }
 
 /// The program: of PATH, or where `cargo xtask test unit` keeps what it fetched.
