@@ -15,6 +15,7 @@ pub(crate) fn start(cluster: &WholeCluster, tools: &Tools) -> Result<Process> {
     let resizer = Launch::new("csi-resizer", &tools.program("csi-resizer")?)
         .argument(format!("--csi-address={}", pod.controller.socket().display()))
         .argument(format!("--kubeconfig={}", kubeconfig.display()))
-        .arguments(["--leader-election=false", "--v=2"]);
+        // As the chart has it: it may not watch pods.
+        .arguments(["--leader-election=false", "--handle-volume-inuse-error=false", "--v=2"]);
     Ok(resizer.start(plane.folder())?)
 }
