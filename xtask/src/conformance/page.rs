@@ -21,7 +21,8 @@ cargo xtask test external --focus 'volume-expand' --slow     # by name
 ```
 
 It boots an RDS and two nodes with real kubelets in guests, without KVM: times are the emulator's. Images are made here, and
-nothing is pulled. Where a spec says nothing of a failure's cause, the whole log is `target/external/e2e.log`.
+nothing is pulled. A spec that is not for this driver skips itself, by what the file above says. A run that was ended early
+says nothing of the specs that it had not finished. The whole log is `target/external/e2e.log`.
 ";
 
 /// When a run was, and on what.
@@ -68,7 +69,7 @@ fn totals(specs: &Specs) -> String {
         specs.values().filter(|outcome| wanted(&outcome.verdict())).count()
     };
     format!(
-        "{} passed, {} failed, {} skipped itself, {} not run",
+        "{} passed, {} failed, {} not for this driver, {} not run",
         count(|verdict| *verdict == Verdict::Passed),
         count(|verdict| matches!(verdict, Verdict::Failed(_))),
         count(|verdict| matches!(verdict, Verdict::Skipped(_))),
@@ -107,7 +108,7 @@ fn lists(specs: &Specs) -> String {
     for (name, outcome) in specs {
         let why = match outcome.verdict() {
             Verdict::Passed | Verdict::Failed(_) => continue,
-            Verdict::Skipped(words) => format!("Skipped itself: {words}"),
+            Verdict::Skipped(words) => format!("Not for this driver: {words}"),
             Verdict::NotRun => format!("Not run: {}", not_run(name)),
         };
         let (pattern, spec) = parts(name);
@@ -141,5 +142,6 @@ fn not_run(name: &str) -> &'static str {
 /// The pattern of a volume and what the spec says of it: `External Storage [Driver: x] [Testpattern: PATTERN] SPEC`.
 fn parts(name: &str) -> (&str, &str) {
     let found = name.split_once("[Testpattern: ").and_then(|(_, rest)| rest.split_once("] "));
-    found.unwrap_or(("", name))
+    let (pattern, spec) = found.unwrap_or(("", name));
+    (pattern.trim(), spec)
 }
