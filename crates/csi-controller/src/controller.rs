@@ -42,6 +42,8 @@ pub struct Controller<T> {
     pub(crate) attachments: AttachmentPolicy,
     /// Seconds since the Unix epoch: for the deadlines of migrations, which outlive processes.
     pub(crate) wall_clock: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Another number whenever the credentials' files are others.
+    pub(crate) login: Box<dyn Fn() -> u64 + Send + Sync>,
     /// The device's address, for people.
     pub(crate) address: String,
     pub(crate) config: Config,
@@ -98,6 +100,7 @@ impl<T: Transport> Controller<T> {
             hand_offs: HandOffs::default(),
             attachments: AttachmentPolicy::default(),
             wall_clock: Box::new(clock::unix_seconds),
+            login: Box::new(|| 0),
             address: "the device".to_owned(),
             device: Readiness::not_ready("the device was not looked at yet"),
             config,
@@ -110,6 +113,14 @@ impl<T: Transport> Controller<T> {
     #[must_use]
     pub fn with_user(mut self, user: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.writes.set_user(Box::new(user));
+        self
+    }
+
+    /// The same controller, which tries a device that refuses again as soon as this number, which stands for the
+    /// credentials, is another one.
+    #[must_use]
+    pub fn with_login(mut self, login: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.login = Box::new(login);
         self
     }
 

@@ -5,11 +5,12 @@ mod backoff;
 use std::time::Duration;
 
 use routeros::{Error, Severity, Transport};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use volume::{Reason, Slot};
 
+use self::backoff::{Failing, Pauses};
 use crate::pool::{PoolError, Reading, Reservation};
 use crate::{Controller, device_error, events};
 
@@ -17,8 +18,22 @@ use crate::{Controller, device_error, events};
 /// that needs longer than this is not serving. A silent one is noticed within this and the poll interval.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What a device that is tried again gets for one small read. One that needs longer while nothing else is asked of it
+/// cannot serve a call of 15 s, which makes five; and one that lost its connections by a reboot is found back by the
+/// next try, not by the end of this one.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the credentials' files are looked at while the device refuses: two `stat` calls each.
+const LOGIN_LOOK: Duration = Duration::from_secs(1);
+
 /// Between two tries to rebuild: the device answers, so it is mostly the API server that is waited for.
 const REBUILD_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a try at the device failed.
+struct NotServed {
+    failing: Failing,
+    reason: String,
+}
 
 /// Since when the device is away.
 #[derive(Default)]
@@ -54,19 +69,23 @@ impl<T: Transport> Controller<T> {
 
     /// Tries, for ever, until the device is there, fit, and its pools are read.
     async fn connect(&self, user: &impl Fn() -> String, outage: &mut Outage) {
-        let since = Instant::now();
-        for pause in backoff::endless() {
-            match self.look(&user()).await {
-                Ok(()) => {
-                    self.connection.connected(since.elapsed());
-                    return self.found(outage);
-                }
-                Err(reason) => {
-                    self.connection.failed();
-                    self.lost(&reason, outage);
-                }
-            }
-            sleep(pause).await;
+        let (since, mut pauses) = (Instant::now(), Pauses::new());
+        loop {
+            let (began, login) = (Instant::now(), (self.login)());
+            let Err(NotServed { failing, reason }) = self.look(&user()).await else {
+                self.connection.connected(since.elapsed());
+                return self.found(outage);
+            };
+            self.connection.failed();
+            self.lost(&reason, outage);
+            self.pause(began + pauses.after(failing), login).await;
+        }
+    }
+
+    /// Waits, if not for a new password.
+    async fn pause(&self, until: Instant, login: u64) {
+        while Instant::now() < until && (self.login)() == login {
+            sleep_until(until.min(Instant::now() + LOGIN_LOOK)).await;
         }
     }
 
@@ -118,19 +137,21 @@ impl<T: Transport> Controller<T> {
         }
     }
 
-    /// One try: version, package, policies and the pools.
-    async fn look(&self, user: &str) -> Result<(), String> {
+    /// One try: whether it answers at all, then version, package, policies and the pools.
+    async fn look(&self, user: &str) -> Result<(), NotServed> {
+        self.client.until(Instant::now() + KNOCK_TIMEOUT).barrier().await?;
         let deadline = Instant::now() + READ_TIMEOUT;
-        let report = self.client.until(deadline).probe(user).await.map_err(|error| error.report())?;
+        let report = self.client.until(deadline).probe(user).await?;
         let (faults, warnings): (Vec<_>, Vec<_>) =
             report.findings.iter().partition(|finding| finding.severity == Severity::Error);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         if !faults.is_empty() {
-            return Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+            let reason = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Err(NotServed { failing: Failing::Refusing, reason });
         }
-        self.read_pools(deadline).await.map_err(|error| error.report())
+        Ok(self.read_pools(deadline).await?)
     }
 
     /// Takes room for the image of a slot, `bytes` in all; a pool that is not known is looked for once.
@@ -167,5 +188,12 @@ impl<T: Transport> Controller<T> {
         read.await?;
         self.pools.install(reading, asked);
         Ok(())
+    }
+}
+
+impl From<Error> for NotServed {
+    fn from(error: Error) -> Self {
+        let failing = if error.kind().is_retriable() { Failing::Silent } else { Failing::Refusing };
+        Self { failing, reason: error.report() }
     }
 }

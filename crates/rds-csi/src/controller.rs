@@ -151,10 +151,12 @@ impl Setup {
         let connection = ConnectionFollower::new(&address, &mut registry);
         let credentials = Arc::clone(client.transport().credentials());
         // Where the name cannot be read, no request can be sent either, and that one says why.
-        let user = move || credentials.user().unwrap_or_default();
+        let named = Arc::clone(&credentials);
+        let user = move || named.user().unwrap_or_default();
         let figures = Figures::register(client.clone(), &config, figures_interval, &mut registry);
         let controller = Controller::new(client, config, &mut registry, readiness.clone());
         let controller = controller.map_err(|error| Failure::Setup(error.into()))?.with_user(user.clone());
+        let controller = controller.with_login(move || credentials.version());
         let controller =
             controller.with_pool_reserve(pool_reserve).with_attachments(policy).with_address(address);
         let controller = Arc::new(match &kubernetes {

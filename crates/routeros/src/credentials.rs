@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -60,6 +61,17 @@ impl Credentials {
     /// As [`Credentials::from_files`].
     pub fn user(&self) -> Result<String, Error> {
         Ok(self.current()?.user)
+    }
+
+    /// Another number whenever the files are others, as after a rotated Secret; nothing is read of what they hold.
+    /// 0 where one cannot be looked at.
+    pub fn version(&self) -> u64 {
+        let seen = identity(&self.user_file).and_then(|user| Ok([user, identity(&self.password_file)?]));
+        seen.map_or(0, |seen| {
+            let mut hasher = DefaultHasher::new();
+            seen.hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     /// The `Authorization` header as it is now.

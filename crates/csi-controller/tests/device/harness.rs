@@ -109,7 +109,9 @@ impl Device {
         let client = Client::new(transport);
         let readiness = Readiness::not_ready("starting");
         let controller = Controller::new(client, config, &mut registry, readiness.clone()).unwrap();
+        let files = Arc::clone(&credentials);
         let controller = controller.with_user(move || credentials.user().unwrap_or_default());
+        let controller = controller.with_login(move || files.version());
         Driver { controller, handle: self.handle.clone(), registry, readiness }
     }
 }

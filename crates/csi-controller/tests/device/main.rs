@@ -12,6 +12,7 @@ mod kube;
 mod leadership;
 mod life;
 mod listing;
+mod management;
 mod migration;
 mod mismatch;
 mod nodes;
