@@ -42,8 +42,12 @@ pub trait Cluster: Send + Sync {
     /// The VolumeAttachments of this driver that map to this volume.
     async fn attachments(&self, slot: &Slot, deadline: Instant) -> Result<Attachments, Unanswered>;
 
-    /// The VolumeAttachments of this driver, all of them.
+    /// The VolumeAttachments of this driver, all of them, mapped by live answers.
     async fn all_attachments(&self, deadline: Instant) -> Result<AllAttachments, Unanswered>;
+
+    /// The same VolumeAttachments, for a look over everything, which only finds what to look at more closely: which
+    /// volume a PV names may come from the index where that knows the PV, since it cannot be changed.
+    async fn surveyed_attachments(&self, deadline: Instant) -> Result<AllAttachments, Unanswered>;
 
     /// Whose pods use the volume's claim, on whatever node, while `node` asks for it.
     async fn machines(&self, slot: &Slot, node: &NodeId, deadline: Instant) -> Result<Machines, Unanswered>;

@@ -6,8 +6,9 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 use volume::Slot;
@@ -17,7 +18,7 @@ use crate::lead::Lead;
 /// What keeps calls out.
 pub(crate) struct Gate {
     lead: Arc<Lead>,
-    rebuilt: AtomicBool,
+    rebuilt: watch::Sender<bool>,
     /// The highest term that a record must not exceed: the Lease's, or one over what was read.
     term: AtomicU32,
 }
@@ -25,7 +26,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate that is open as soon as this process leads: there is nothing to rebuild from.
     pub(crate) fn new(lead: Arc<Lead>) -> Self {
-        Self { lead, rebuilt: AtomicBool::new(true), term: AtomicU32::new(0) }
+        Self { lead, rebuilt: watch::Sender::new(true), term: AtomicU32::new(0) }
     }
 
     /// From now on this leadership counts.
@@ -35,12 +36,18 @@ impl Gate {
 
     /// Calls wait for a rebuild: others may have led before.
     pub(crate) fn require_rebuild(&mut self) {
-        self.rebuilt = AtomicBool::new(false);
+        self.rebuilt.send_replace(false);
     }
 
     /// Whether what is attached was read since this process leads.
     pub(crate) fn is_rebuilt(&self) -> bool {
-        self.rebuilt.load(Ordering::Acquire)
+        *self.rebuilt.borrow()
+    }
+
+    /// Waits until what is attached was read.
+    pub(crate) async fn opened(&self) {
+        // It ends only with the sender, which this value holds.
+        let _ = self.rebuilt.subscribe().wait_for(|rebuilt| *rebuilt).await;
     }
 
     /// The highest term in any record was this: what this leader writes is above it.
@@ -53,7 +60,7 @@ impl Gate {
 
     /// What is attached was read, and calls are served from now on.
     pub(crate) fn rebuilt(&self) {
-        self.rebuilt.store(true, Ordering::Release);
+        self.rebuilt.send_replace(true);
     }
 
     /// The end of a write to anything that the next leader may write too: `deadline`, or this leadership's if that is

@@ -104,12 +104,12 @@ impl Found {
 impl Volume {
     /// What the attachment rules look at.
     pub(crate) fn observed(&self) -> Observed {
-        let split = |list: &str| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        let export = self.row.nvme_tcp_export.then(|| Export {
-            nqn: self.row.nvme_tcp_server_nqn.as_deref().unwrap_or_default().to_owned(),
-            allow: self.row.nvme_tcp_server_allow_host_name.as_deref().map(split).unwrap_or_default(),
-        });
-        Observed { record: self.record.clone(), export }
+        Observed { record: self.record.clone(), export: export(&self.row) }
+    }
+
+    /// The same, where nothing else is kept.
+    pub(crate) fn into_observed(self) -> Observed {
+        Observed { export: export(&self.row), record: self.record }
     }
 
     /// Its size in bytes, as it was asked for.
@@ -122,6 +122,14 @@ impl Volume {
         let image = base.image(&self.slot);
         self.row.file_path.as_deref().is_some_and(|path| normalised_path(path) == normalised_path(&image))
     }
+}
+
+fn export(row: &DiskRow) -> Option<Export> {
+    let split = |list: &str| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    row.nvme_tcp_export.then(|| Export {
+        nqn: row.nvme_tcp_server_nqn.as_deref().unwrap_or_default().to_owned(),
+        allow: row.nvme_tcp_server_allow_host_name.as_deref().map(split).unwrap_or_default(),
+    })
 }
 
 impl NotOurs {

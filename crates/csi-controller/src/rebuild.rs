@@ -1,6 +1,8 @@
 //! What a new leader does before it answers its first call (attachments.md, "Leadership"): it waits for what the last
 //! one may have sent, reads everything, and reconciles once.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use routeros::Transport;
@@ -21,6 +23,7 @@ impl<T: Transport> Controller<T> {
     /// Why it cannot be done now: the device or the API server does not answer.
     pub(crate) async fn rebuild(&self, stop: &CancellationToken) -> Result<(), String> {
         let began = Instant::now();
+        self.hear_what_was_told();
         let read = stop.run_until_cancelled(self.read_after_the_last_leader()).await;
         let survey = read.unwrap_or_else(|| Err("the controller is stopping".to_owned()))?;
         let (volumes, attachments) = (survey.volumes, survey.attachments);
@@ -33,6 +36,14 @@ impl<T: Transport> Controller<T> {
         tracing::info!(term = self.gate.term(), "{message}");
         self.tell_of_self(Reason::StartupReconciliation, message);
         Ok(())
+    }
+
+    /// What the watches told so far is seen by what is read from now on, and calls for no look of its own.
+    fn hear_what_was_told(&self) {
+        if let Some(cluster) = &self.cluster {
+            let told = pin!(cluster.changed());
+            let _ = told.poll(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     async fn read_after_the_last_leader(&self) -> Result<Survey, String> {

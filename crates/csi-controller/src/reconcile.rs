@@ -4,7 +4,7 @@
 //! It looks when the watches say that something may be left to do, when the device is back, when a grace or a
 //! migration's deadline ends, again and again at a volume with a member that is not fenced, and at everything in a
 //! regular interval. Nothing else is polled. A look at everything is one
-//! list of the VolumeAttachments and one streamed list of the disks; what seems to need something is then looked at
+//! list of the VolumeAttachments beside one streamed list of the disks; what seems to need something is then looked at
 //! alone, under its lock, with a reading of its own and live answers.
 
 mod look;
@@ -37,6 +37,10 @@ impl<T: Transport> Controller<T> {
     /// Looks after the attachments until `stop`, which is heeded at once but for a write that is under way.
     pub(crate) async fn reconcile(&self, stop: &CancellationToken) {
         let Some(cluster) = &self.cluster else { return };
+        // The rebuild is the first look at everything: what wakes this meanwhile is looked at right after it.
+        if stop.run_until_cancelled(self.gate.opened()).await.is_none() {
+            return;
+        }
         let mut regular = Instant::now() + self.attachments.reconcile_interval;
         let mut is_failing = false;
         loop {
@@ -47,7 +51,7 @@ impl<T: Transport> Controller<T> {
                 regular = Instant::now() + self.attachments.reconcile_interval;
             }
             if self.gate.check().is_err() {
-                // A doubt ends, and a rebuild may have read the volume before it changed.
+                // A doubt ends.
                 self.put_off(&due);
             } else {
                 match self.look_after(&due, stop).await {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attachment::{Attachments, Facts, KubernetesFacts, Plan, Request, Want, decide, unwanted};
+use attachment::{Attachments, Facts, KubernetesFacts, Observed, Plan, Request, Want, decide, unwanted};
 use routeros::Transport;
 use tokio::time::Instant;
 use tonic::Status;
@@ -10,7 +10,7 @@ use volume::{Migration, NodeId, Slot};
 
 use super::READ_TIMEOUT;
 use crate::decision::unlisted;
-use crate::observe::{Found, NotOurs, Volume, classify};
+use crate::observe::{Found, NotOurs, classify};
 use crate::{AllAttachments, Controller, device_error};
 
 /// What was read of all volumes: names only, so that thousands fit.
@@ -54,20 +54,49 @@ impl Listed {
 }
 
 impl<T: Transport> Controller<T> {
-    /// Reads everything: first the VolumeAttachments, live, then the disks.
+    /// Reads everything: the VolumeAttachments, live, and the disks beside them, since each takes its server half a
+    /// second for ten thousand.
+    ///
+    /// The two readings are of different moments, in no order, and what was made, deleted or written in between shows
+    /// in one of them only. That may name a volume too many or one too few, and does no more:
+    ///
+    /// - Nothing is closed or restored by this reading. What it names is looked at again under the volume's lock, with
+    ///   a list that was asked for after the lock, and with a reading of the disk after that list: whoever became a
+    ///   holder in between has its VolumeAttachment in that list.
+    /// - What it misses changed while it read. A call that changed it left nothing to do; a VolumeAttachment that was
+    ///   torn off wakes the reconciler again; what a person changed on the device is for the next regular look, as if
+    ///   it had been changed a moment after this one.
+    /// - The ledger (docs/adr/0006) rests on the list alone: a VolumeAttachment that this list lacks was made after
+    ///   `asked`, and is attached only by a grant of this process, which the ledger keeps; one that an earlier leader
+    ///   granted was there before. What records name comes on top of that. In a rebuild both come after the barrier.
     ///
     /// # Errors
     /// UNAVAILABLE where one of the two does not answer.
     pub(crate) async fn survey(&self) -> Result<Survey, Status> {
         let asked = Instant::now();
         let deadline = asked + READ_TIMEOUT;
-        let listed = Listed::of(self.all_attachments(deadline).await?);
+        let (listed, volumes) =
+            tokio::try_join!(self.surveyed_attachments(deadline), self.observed_volumes(deadline))?;
         let mut survey = Survey::begun(asked, &listed);
+        for (slot, observed) in volumes {
+            survey.take(self, slot, observed, &listed);
+        }
+        Ok(survey)
+    }
+
+    async fn surveyed_attachments(&self, deadline: Instant) -> Result<Listed, Status> {
+        let Some(cluster) = &self.cluster else { return Ok(Listed::of(AllAttachments::default())) };
+        cluster.surveyed_attachments(deadline).await.map(Listed::of).map_err(|error| unlisted(&error))
+    }
+
+    /// What the rules look at of each volume of this cluster: of ten thousand, only that fits until the list is there.
+    async fn observed_volumes(&self, deadline: Instant) -> Result<Vec<(Slot, Observed)>, Status> {
+        let mut volumes = Vec::new();
         let client = self.client.until(deadline);
         let read = client.for_each_disk(|row| {
             let Ok(slot) = Slot::parse(&row.slot) else { return Ok(()) };
             match classify(&slot, Some(row), &self.config) {
-                Found::Ours(volume) => survey.take(self, &volume, &listed),
+                Found::Ours(volume) => volumes.push((slot, volume.into_observed())),
                 Found::NotOurs(why @ NotOurs::Unreadable(..)) if self.is_named_here(&slot, &why) => {
                     tracing::warn!("{}", why.message(&slot, self.config.cluster_id.hash()));
                 }
@@ -76,7 +105,7 @@ impl<T: Transport> Controller<T> {
             Ok(())
         });
         read.await.map_err(|error| device_error::status("reading all volumes", &error))?;
-        Ok(survey)
+        Ok(volumes)
     }
 
     pub(super) async fn all_attachments(&self, deadline: Instant) -> Result<AllAttachments, Status> {
@@ -85,15 +114,15 @@ impl<T: Transport> Controller<T> {
     }
 
     /// Whether a volume, by what a survey saw of it, wants a look of its own. Nothing is decided by this.
-    fn needs_look(&self, volume: &Volume, attachments: Attachments) -> bool {
-        let (observed, terms) = (volume.observed(), self.terms(&volume.slot));
-        let unwanted = unwanted(&observed, &attachments, &terms);
+    fn needs_look(&self, slot: &Slot, observed: &Observed, attachments: Attachments) -> bool {
+        let terms = self.terms(slot);
+        let unwanted = unwanted(observed, &attachments, &terms);
         if unwanted.export || !unwanted.holders.is_empty() {
             return true;
         }
         let known = KubernetesFacts { attachments: Some(attachments), ..KubernetesFacts::default() };
         let request = Request::Reconcile(attachment::Reconcile::default());
-        decide(&observed, &request, &Facts::Kubernetes(known), &terms) != Plan::Idle
+        decide(observed, &request, &Facts::Kubernetes(known), &terms) != Plan::Idle
     }
 }
 
@@ -111,8 +140,14 @@ impl Survey {
         }
     }
 
-    fn take<T: Transport>(&mut self, controller: &Controller<T>, volume: &Volume, listed: &Listed) {
-        let (slot, record) = (&volume.slot, &volume.record);
+    fn take<T: Transport>(
+        &mut self,
+        controller: &Controller<T>,
+        slot: Slot,
+        observed: Observed,
+        listed: &Listed,
+    ) {
+        let record = &observed.record;
         self.volumes += 1;
         self.attachments += record.holders.len();
         self.highest_term = self.highest_term.max(record.term);
@@ -122,8 +157,8 @@ impl Survey {
         if let Some(migration) = record.migration {
             self.migrations.insert(slot.clone(), migration);
         }
-        if controller.needs_look(volume, listed.of_volume(slot)) {
-            self.candidates.insert(slot.clone());
+        if controller.needs_look(&slot, &observed, listed.of_volume(&slot)) {
+            self.candidates.insert(slot);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use attachment::{Attachments, Machines, NodeFacts, Want};
 use csi_controller::{AllAttachments, Cluster, ClusterNode, Config, Leadership, Unanswered};
 use csi_server::ReadyState;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tonic::Status;
 use volume::{Claim, Event, Events, Generation, Involved, NodeId, NodeUid, Slot};
@@ -23,6 +23,14 @@ pub(crate) struct Kube {
     changed: Arc<Notify>,
     lease: Arc<Mutex<Option<Instant>>>,
     wall_clock: Arc<Mutex<u64>>,
+    surveys: Surveys,
+}
+
+/// Lists for a look over everything, which can be held before they are taken.
+#[derive(Clone, Default)]
+struct Surveys {
+    held: Arc<watch::Sender<bool>>,
+    waiting: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -115,6 +123,21 @@ impl Kube {
     /// The watches have not shown their first lists, and so no PV; or they have.
     pub(crate) fn set_synced(&self, synced: bool) {
         self.lock().unsynced = !synced;
+    }
+
+    /// From now on the API server takes its time for the list of a look over everything.
+    pub(crate) fn hold_surveys(&self) {
+        self.surveys.held.send_replace(true);
+    }
+
+    /// Waits until such a list was asked for.
+    pub(crate) async fn survey_waits(&self) {
+        self.surveys.waiting.notified().await;
+    }
+
+    /// It answers, with what is there now.
+    pub(crate) fn release_surveys(&self) {
+        self.surveys.held.send_replace(false);
     }
 
     /// What the watches tell.
@@ -226,6 +249,15 @@ impl Cluster for Kube {
         let wants =
             objects.attachments.iter().map(|((slot, _), want)| (slot.clone(), want.clone())).collect();
         Ok(AllAttachments { wants, unmapped: objects.unmapped.clone() })
+    }
+
+    async fn surveyed_attachments(&self, deadline: Instant) -> Result<AllAttachments, Unanswered> {
+        let mut held = self.surveys.held.subscribe();
+        if *held.borrow() {
+            self.surveys.waiting.notify_one();
+        }
+        held.wait_for(|held| !held).await.unwrap();
+        self.all_attachments(deadline).await
     }
 
     async fn machines(&self, _: &Slot, _: &NodeId, _: Instant) -> Result<Machines, Unanswered> {

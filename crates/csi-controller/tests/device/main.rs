@@ -5,6 +5,7 @@ mod assumptions;
 mod attachments;
 mod doubts;
 mod figures;
+mod first_look;
 mod foreign;
 mod harness;
 mod input;

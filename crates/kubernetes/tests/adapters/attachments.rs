@@ -5,6 +5,7 @@ use std::time::Duration;
 use kubernetes::{Claims, Live, PersistentVolumeEntry, attachment_name};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use volume::{Generation, NodeId, NqnPrefix, Slot};
 
 use crate::server::{Answer, Asked, Log, list, ok, refused, server};
@@ -102,6 +103,37 @@ async fn a_volume_asks_live_for_every_pv_that_is_not_known_as_anothers() {
     assert!(of.unmapped.iter().map(NodeId::name).eq(["b"]));
     let asked: Vec<_> = log.all().into_iter().map(|asked| asked.path).skip(2).collect();
     assert_eq!(asked, ["/api/v1/persistentvolumes/pv-1", "/api/v1/persistentvolumes/pv-gone"]);
+}
+
+#[tokio::test]
+async fn a_look_over_everything_asks_only_for_the_pvs_that_the_watch_does_not_know() {
+    let (client, log) = server(|Asked { path, .. }| std::future::ready(cluster(&path)));
+    let live = Live::new(client.clone(), DRIVER, NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap());
+    let whole = live.volume_attachments(soon()).await.unwrap();
+    assert_eq!(
+        live.surveyed_attachments(&Claims::empty(), soon()).await.unwrap(),
+        whole,
+        "nothing is known yet"
+    );
+    let stop = CancellationToken::new();
+    let claims = Claims::watch(client, DRIVER, stop.clone());
+    claims.synced().await;
+    stop.cancel();
+    let before = log.all().len();
+    assert_eq!(live.surveyed_attachments(&claims, soon()).await.unwrap(), whole);
+    let asked: Vec<_> = log.all().into_iter().skip(before).map(|asked| asked.path).collect();
+    let asked_for = |part: &str| asked.iter().filter(|path| path.contains(part)).count();
+    assert_eq!(
+        (asked_for("volumeattachments?"), asked_for("/persistentvolumes/pv-gone")),
+        (2, 1),
+        "{asked:?}"
+    );
+    assert_eq!(
+        (asked_for("/persistentvolumes/"), asked_for("persistentvolumes?&limit")),
+        (1, 0),
+        "{asked:?}"
+    );
+    assert!(asked.iter().all(|path| !path.contains("resourceVersion")), "live, not from a cache: {asked:?}");
 }
 
 #[tokio::test]

@@ -128,6 +128,11 @@ impl ClusterPort for Asked {
         Ok(AllAttachments { wants: all.wants, unmapped: all.unmapped })
     }
 
+    async fn surveyed_attachments(&self, deadline: Instant) -> Result<AllAttachments, Unanswered> {
+        let all = self.live.surveyed_attachments(&self.claims, deadline).await.map_err(unanswered)?;
+        Ok(AllAttachments { wants: all.wants, unmapped: all.unmapped })
+    }
+
     async fn machines(&self, slot: &Slot, node: &NodeId, deadline: Instant) -> Result<Machines, Unanswered> {
         let unknown = || Unanswered(format!("no PersistentVolume of {slot} with a claim is known yet"));
         let claim = self.claims.claim(slot).ok_or_else(unknown)?;
