@@ -10,8 +10,9 @@ mod link;
 mod machine;
 mod qemu;
 mod qmp;
+mod root;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -154,7 +155,15 @@ impl Guest {
     /// # Errors
     /// [`crate::Error::Host`] if no port can be had.
     pub fn forward_tcp(&self, port: u16) -> Result<Forward> {
-        Forward::new(&self.machine, format!("tcp:127.0.0.1:{port}"))
+        self.forward_to((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// A port of the host's loopback that leads to an address that the guest can reach.
+    ///
+    /// # Errors
+    /// [`crate::Error::Host`] if no port can be had.
+    pub fn forward_to(&self, address: SocketAddr) -> Result<Forward> {
+        Forward::new(&self.machine, format!("tcp:{address}"))
     }
 
     /// Opens connections from within the guest, for as long as it is there.

@@ -47,6 +47,6 @@ on_each_kernel! {
     network::a_guest_reaches_the_port_of_the_host_that_was_asked_for_and_no_other;
     network::a_link_is_cut_and_comes_back_and_commands_go_on;
     power::a_killed_guest_boots_again_with_its_disks;
-    root::guests_share_an_image_as_their_root_and_what_they_write_ends_with_them;
+    root::guests_share_an_image_as_their_root_and_each_keeps_what_it_writes_over_a_power_cut;
     storage::one_guest_writes_to_a_disk_of_the_other_over_nvme_tcp;
 }

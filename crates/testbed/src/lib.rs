@@ -3,7 +3,8 @@
 //! [`ControlPlane`] is etcd, kube-apiserver, kube-controller-manager and kube-scheduler of one pinned release, in a
 //! folder and on ports of their own. Nodes and pods are API objects ([`objects`]) whose status a test sets, or a test
 //! brings kubelets along, to which an [`Egress`] leads the API server. [`Sidecars`] are the real external-provisioner
-//! and external-attacher on a driver's socket. [`Proxy`] makes the API server slow or cuts it off. Whatever happens to
+//! and external-attacher on a driver's socket. [`Proxy`] makes the API server slow or cuts it off. [`Prometheus`]
+//! scrapes. Whatever happens to
 //! the process that started them, all of them end with it, and their folder goes.
 //!
 //! ```no_run
@@ -38,6 +39,7 @@ mod nodes;
 pub mod objects;
 mod ports;
 mod process;
+mod prometheus;
 mod proxy;
 mod sidecars;
 mod tools;
@@ -49,6 +51,7 @@ pub use events::Event;
 pub use kubectl::Kubectl;
 pub use ports::free_ports;
 pub use process::{Launch, Process, wait_until};
+pub use prometheus::{Prometheus, Target};
 pub use proxy::Proxy;
 pub use sidecars::{SidecarOptions, Sidecars};
 pub use tools::Tools;

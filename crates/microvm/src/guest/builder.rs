@@ -97,8 +97,8 @@ impl GuestBuilder {
         self
     }
 
-    /// A root file system: an image of ext4 on the host, which the guest changes for itself alone; its changes are
-    /// lost when it ends. Binaries and files that were asked for are copied into it. Without one the root is
+    /// A root file system: an image of ext4 on the host, which the guest changes for itself alone. What it flushed is
+    /// kept over [`Guest::kill`] and [`Guest::boot_again`]; what it did not, as on any disk, may be lost. Binaries and files that were asked for are copied into it at each boot. Without one the root is
     /// in memory, from busybox and the tools of the file systems.
     pub fn root(mut self, image: impl Into<PathBuf>) -> Self {
         self.root = Some(image.into());
@@ -124,8 +124,8 @@ impl GuestBuilder {
             additions.insert(to, Node::Copy { from: from.clone() });
         }
         if self.root.is_some() {
-            let paths = additions.paths().join("\n");
-            additions.bytes("/etc/microvm/additions", 0o644, paths + "\n");
+            let paths: String = additions.paths().iter().map(|path| format!("{path}\n")).collect();
+            additions.bytes("/etc/microvm/additions", 0o644, paths);
         }
         initramfs::add_modules(&mut additions, &kernel, &self.modules)?;
         let initramfs = {

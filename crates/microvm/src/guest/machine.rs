@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::{qemu, qmp};
+use super::{qemu, qmp, root};
 use crate::hub::Port;
 use crate::lab::{self, Shared};
 use crate::lock::lock;
@@ -63,6 +63,9 @@ impl Machine {
         for (name, bytes) in &specification.disks {
             let disk = File::create(directory.join(format!("{name}.img")));
             disk.and_then(|file| file.set_len(*bytes)).map_err(failed())?;
+        }
+        if let Some(image) = &specification.root {
+            root::over(image, &directory)?;
         }
         let port = lab.hub.port(&directory.join(qemu::DATA))?;
         let console = Console::new(&directory);
@@ -179,7 +182,7 @@ impl Machine {
             disks: &disks,
             address: self.address(),
             host_ports: &self.specification.host_ports,
-            root: self.specification.root.as_deref(),
+            has_root: self.specification.root.is_some(),
         }
         .arguments()
     }

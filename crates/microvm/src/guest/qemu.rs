@@ -11,15 +11,22 @@ pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 /// The monitor's socket in the guest's directory.
 pub(crate) const MONITOR: &str = "qmp.sock";
 
+/// The root file system's disk in the guest's directory: what the guest has changed of its image.
+pub(crate) const ROOT: &str = "root.qcow2";
+
 /// The data link's socket in the guest's directory.
 pub(crate) const DATA: &str = "data.sock";
 
 /// Where a guest finds the host's ports that it may reach, on its management link.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 100);
 
-/// Emulation on all cores: `/dev/kvm` where this was made cannot run these kernels. Without a bound QEMU's
-/// translations take more memory than the guest.
-const ACCELERATOR: &str = "tcg,thread=multi,tb-size=256";
+/// Emulation on all cores: `/dev/kvm` where this was made cannot run these kernels.
+const ACCELERATOR: &str = "tcg,thread=multi";
+
+/// The least MiB that QEMU has for its translations; half of the guest's memory where that is more, since who has more
+/// memory runs more programs. Without a bound they take more than the guest. A buffer that is full is thrown away, and all
+/// is translated again: a kubelet beside a controller with its sidecars fills one of 256 MiB every minute.
+const LEAST_TRANSLATIONS_MIB: u32 = 256;
 
 /// All that QEMU emulates, but five-level page tables: these cost and bring nothing.
 const CPU: &str = "max,la57=off";
@@ -42,8 +49,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) address: Ipv4Addr,
     /// TCP ports of the host's loopback that the guest reaches.
     pub(crate) host_ports: &'a [u16],
-    /// An image with a root file system.
-    pub(crate) root: Option<&'a Path>,
+    /// Whether there is a root file system at [`ROOT`].
+    pub(crate) has_root: bool,
 }
 
 impl Machine<'_> {
@@ -53,7 +60,8 @@ impl Machine<'_> {
             ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"].map(str::to_owned).into();
         let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         option("-name", self.name.to_owned());
-        option("-accel", ACCELERATOR.to_owned());
+        let translations = LEAST_TRANSLATIONS_MIB.max(self.memory_mib / 2);
+        option("-accel", format!("{ACCELERATOR},tb-size={translations}"));
         option("-machine", "q35,graphics=off,usb=off".to_owned());
         option("-cpu", CPU.to_owned());
         option("-smp", self.cpus.to_string());
@@ -62,7 +70,7 @@ impl Machine<'_> {
         option("-qmp", format!("unix:{MONITOR},server=on,wait=off"));
         option("-kernel", self.image.display().to_string());
         option("-initrd", self.initramfs.display().to_string());
-        let root = if self.root.is_some() { " microvm.root" } else { "" };
+        let root = if self.has_root { " microvm.root" } else { "" };
         let (name, address) = (self.name, self.address);
         let append = format!("{KERNEL_OPTIONS} microvm.name={name} microvm.address={address}/24{root}");
         option("-append", append);
@@ -99,13 +107,9 @@ impl Machine<'_> {
             );
             option("-device", format!("virtio-blk-pci,drive={disk},serial={disk}"));
         }
-        // Last, so that the first disk of a test is always `/dev/vda`. Several guests share the image.
-        if let Some(image) = self.root {
-            let image = image.display();
-            option(
-                "-drive",
-                format!("id=root,file={image},format=raw,if=none,snapshot=on,cache=unsafe,discard=unmap"),
-            );
+        // Last, so that the first disk of a test is always `/dev/vda`. What the guest flushed is in the host's page cache.
+        if self.has_root {
+            option("-drive", format!("id=root,file={ROOT},format=qcow2,if=none,cache=unsafe,discard=unmap"));
             option("-device", "virtio-blk-pci,drive=root,serial=root".to_owned());
         }
     }

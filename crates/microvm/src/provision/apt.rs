@@ -6,8 +6,9 @@ use std::path::Path;
 use crate::{Error, Result, process};
 
 /// Files that the host must have, and the package of Debian 12 that brings each.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 16] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/bin/qemu-img", "qemu-utils"),
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/xz", "xz-utils"),

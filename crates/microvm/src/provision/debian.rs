@@ -1,8 +1,10 @@
 //! Root file systems: Debian's packages and further files, in an image that guests share.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -21,6 +23,9 @@ const UNREAD: [&str; 5] = [
     "./usr/share/man/*",
 ];
 
+/// How many older images stay: worktrees beside each other have one each, and use them in turn.
+const OLDER: usize = 2;
+
 /// A root file system for [`GuestBuilder::root`](crate::GuestBuilder::root): a small Debian with further packages, and
 /// files of the host. Made once, kept in the cache under what it is made of.
 #[derive(Clone, Debug)]
@@ -34,8 +39,8 @@ pub struct RootImage {
 }
 
 impl RootImage {
-    /// One of that name and size: what guests may write is what it has left. Older ones of the same name go when a new
-    /// one is made.
+    /// One of that name and size: what guests may write is what it has left. When one is made, those of the same name
+    /// go that were not used for longest.
     pub fn new(name: &str, bytes: u64) -> Self {
         Self { name: name.to_owned(), packages: Vec::new(), files: Vec::new(), contents: Vec::new(), bytes }
     }
@@ -63,6 +68,15 @@ impl RootImage {
     /// # Errors
     /// No archive to be reached, no rights to make a root file system, no space.
     pub fn make(&self) -> Result<PathBuf> {
+        self.make_with(|_| Ok(()))
+    }
+
+    /// The same, with a last step in the folder that becomes the root, where one is made. It must make the same of the
+    /// same files: what is kept in the cache goes by these alone.
+    ///
+    /// # Errors
+    /// As [`RootImage::make`]; what the step says.
+    pub fn make_with(&self, finish: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf> {
         let cache = Cache::open()?;
         let images = cache.directory("images")?;
         let _lock = cache.lock(&format!("image-{}", self.name))?;
@@ -70,8 +84,12 @@ impl RootImage {
         if !place.exists() {
             let packages = self.bootstrapped(&images)?;
             eprintln!("microvm: making the image {} (half a minute)", place.display());
-            self.assemble(&packages, &place)?;
+            self.assemble(&packages, &place, finish)?;
         }
+        // Which were used last is what their times tell.
+        let used =
+            File::options().append(true).open(&place).and_then(|file| file.set_modified(SystemTime::now()));
+        used.map_err(Error::host(place.display().to_string()))?;
         Ok(place)
     }
 
@@ -99,7 +117,12 @@ impl RootImage {
         Ok(place)
     }
 
-    fn assemble(&self, packages: &Path, place: &Path) -> Result<()> {
+    fn assemble(
+        &self,
+        packages: &Path,
+        place: &Path,
+        finish: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<()> {
         let folder = place.with_extension("tree");
         let tree = Scratch::new(&folder)?;
         process::output("tar", &["-C", &text(tree.path()), "-xf", &text(packages)], None)?;
@@ -109,6 +132,7 @@ impl RootImage {
         for (to, content) in &self.contents {
             place_at(tree.path(), to, |target| fs::write(target, content))?;
         }
+        finish(tree.path()).map_err(Error::host(place.display().to_string()))?;
         let making = place.with_extension("new");
         let kibibytes = format!("{}k", self.bytes / 1024);
         let arguments = ["-q", "-F", "-t", "ext4", "-d", &text(tree.path()), &text(&making), &kibibytes];
@@ -117,16 +141,20 @@ impl RootImage {
         publish(&making, place)
     }
 
-    /// A guest that has one of them open keeps what it has.
+    /// A guest that has one of them as its root keeps it.
     fn remove_older(&self, place: &Path) {
         let entries = place.parent().and_then(|images| fs::read_dir(images).ok());
-        for path in entries.into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let is_ours = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let ours = name.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('-'));
-            if ours.is_some_and(|rest| rest.ends_with(".img")) {
-                // Another process may have removed it.
-                let _ = fs::remove_file(&path);
-            }
+            ours.is_some_and(|rest| rest.ends_with(".img"))
+        };
+        let mut ours: Vec<_> =
+            entries.into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_ours).collect();
+        ours.sort_by_key(|path| fs::metadata(path).and_then(|of| of.modified()).ok());
+        for path in ours.iter().rev().skip(OLDER) {
+            // Another process may have removed it.
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -146,7 +174,7 @@ impl RootImage {
 }
 
 /// Writes what stands at an absolute path of a tree, with the folders above it.
-fn place_at(tree: &Path, to: &str, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+fn place_at(tree: &Path, to: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
     let target = tree.join(to.trim_start_matches('/'));
     let folder = target.parent().map_or(Ok(()), fs::create_dir_all);
     folder.and_then(|()| write(&target)).map_err(Error::host(to))

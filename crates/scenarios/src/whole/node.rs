@@ -112,8 +112,8 @@ impl KubeletNode {
         self.guest.kill();
     }
 
-    /// Boots the node again, as one whose disk is new: of what it had been, it has its name, its address and its
-    /// credentials. Starts the kubelet; not the driver.
+    /// Boots the node again, with its disk: what the kubelet and containerd flushed is there. Starts the kubelet, and that
+    /// what ran on the node.
     ///
     /// # Errors
     /// Where it does not boot, or containerd does not come up.
@@ -140,7 +140,7 @@ impl KubeletNode {
         Ok(())
     }
 
-    /// Gives containerd an image, as an OCI archive; it is gone with the node's disk.
+    /// Gives containerd an image, as an OCI archive.
     ///
     /// # Errors
     /// Where containerd does not take it.
