@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Result, Volume};
 use super::Config;
 use super::burst::{Burst, Waiting};
 use super::hold;
-use super::process::{Files, Left, state};
+use super::process::{Files, Left, hangs};
 
 type Outcome = watch::Receiver<Option<Result<Output>>>;
 
@@ -28,7 +28,8 @@ pub struct Stuck {
     pub operation: String,
     /// Its process, where it can be seen from the driver's PID namespace.
     pub pid: Option<u32>,
-    /// In uninterruptible sleep (D): nothing but the end of the path's controllers frees it.
+    /// It, or a tool that it started, is in uninterruptible sleep (D): nothing but the end of the path's controllers
+    /// frees it.
     pub uninterruptible: bool,
 }
 
@@ -286,7 +287,7 @@ impl Process {
     }
 
     fn is_uninterruptible(&self) -> bool {
-        self.pid().and_then(state) == Some('D')
+        self.pid().is_some_and(hangs)
     }
 }
 

@@ -179,9 +179,50 @@ fn reader_of(request: &Path) -> Option<u32> {
     pids.filter(reads).min()
 }
 
-/// What the kernel says of a process: `D` is uninterruptible sleep. `None` where it is not seen.
-pub(super) fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name may hold anything, so the fields begin after its last parenthesis.
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+/// Whether a helper, or a tool that it started, is in uninterruptible sleep (D). A helper leads a process group of its
+/// own, and its tools are in it: it is them that hang in a mkfs, while the helper itself merely waits.
+pub(super) fn hangs(helper: u32) -> bool {
+    let Some(group) = Stat::of(helper).map(|stat| stat.group) else { return false };
+    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
+    let mut pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.any(|pid| Stat::of(pid).is_some_and(|stat| stat.group == group && stat.state == 'D'))
+}
+
+/// What `/proc/<pid>/stat` says of a process; none where it is not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    group: u32,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The command's name may hold anything, so the fields begin after its last parenthesis: state, parent, group.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        Some(Self { state, group: fields.nth(1)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_state_and_the_group_of_a_process_are_told_whatever_it_is_called() {
+        for (line, state, group) in [
+            ("812 (mke2fs) D 811 811 1 0 -1 4194304 12 0\n", 'D', 811),
+            ("7 (a) b (S 1 2) R 3 4 5\n", 'R', 4),
+        ] {
+            assert_eq!(Stat::parse(line), Some(Stat { state, group }));
+        }
+        assert_eq!(Stat::parse("7 (cut off) S"), None);
+        let own = std::process::id();
+        assert!(Stat::of(own).is_some() && !hangs(own));
+    }
 }
