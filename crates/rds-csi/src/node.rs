@@ -23,7 +23,6 @@ use crate::failure::Failure;
 use crate::plugin::{Face, Plugin};
 use crate::{cluster, identity, operator, runtime, telemetry};
 use kubernetes::Kubernetes;
-use stuck::StuckHelpers;
 
 /// Pods that may share a raw block volume on one node. A live migration needs two; 2,048 bind
 /// mounts of one device ate a kernel's memory elsewhere (lessons.md).
@@ -77,7 +76,8 @@ async fn serve(
     let machine =
         linux::Config::new(config.state_dir.clone()).map_err(|error| Failure::Setup(error.into()))?;
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
-    StuckHelpers::register(machine.clone(), &mut registry);
+    let hanging = machine.clone();
+    stuck::register(move || hanging.stuck(), &mut registry);
     let driver_name = plugin.driver_name.to_string();
     let cluster = cluster::connect(kubernetes).await?;
     let kubernetes = cluster
