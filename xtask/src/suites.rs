@@ -34,6 +34,8 @@ pub(crate) enum Suite {
     Api,
     /// Rung 6: real kernels in guests.
     Vm,
+    /// Long outages and many hangs, in guests. By hand: it takes minutes.
+    Outages,
     /// The chart: rendered, refused, taken by a real API server, installed.
     Chart,
     /// Rung 7: a whole cluster, with real kubelets in guests. By hand: it takes minutes.
@@ -69,6 +71,7 @@ pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
             Suite::Sanity => sanity::run(built(&programs)?),
             Suite::Api => api::run(built(&programs)?),
             Suite::Vm => vm::run(built(&programs)?),
+            Suite::Outages => vm::run_by_hand(built(&programs)?),
             Suite::Chart => chart::run(built(&programs)?),
             Suite::Cluster => cluster::run(built(&programs)?),
             Suite::External => external::run(arguments),

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::Shape;
 
@@ -29,6 +29,7 @@ static RUNTIME: LazyLock<Arc<Runtime>> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct Csi {
     channel: Channel,
+    patience: Option<Duration>,
 }
 
 /// A volume as CreateVolume answered it, with how it is used.
@@ -59,7 +60,7 @@ impl Csi {
         // The authority is never looked up: the connector knows where to go.
         let endpoint = Endpoint::from_static("http://localhost").timeout(CALL);
         let _inside = RUNTIME.enter();
-        Self { channel: endpoint.connect_with_connector_lazy(connector) }
+        Self { channel: endpoint.connect_with_connector_lazy(connector), patience: None }
     }
 
     /// Connects, lazily, to a forwarded port of this machine's loopback.
@@ -71,7 +72,13 @@ impl Csi {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
             .unwrap_or_else(|error| panic!("an address of the loopback: {error}"));
         let _inside = RUNTIME.enter();
-        Self { channel: endpoint.timeout(CALL).connect_lazy() }
+        Self { channel: endpoint.timeout(CALL).connect_lazy(), patience: None }
+    }
+
+    /// The same connection, for stages and unstages that the driver is told to answer within this time.
+    #[must_use]
+    pub fn within(&self, patience: Duration) -> Self {
+        Self { channel: self.channel.clone(), patience: Some(patience) }
     }
 
     /// Whether the driver says that it is ready.
@@ -182,7 +189,7 @@ impl Csi {
             volume_context: made.volume.volume_context.clone(),
             ..NodeStageVolumeRequest::default()
         };
-        wait(self.node().node_stage_volume(request)).map(drop)
+        wait(self.node().node_stage_volume(self.timed(request))).map(drop)
     }
 
     /// NodePublishVolume.
@@ -229,7 +236,7 @@ impl Csi {
             volume_id: made.volume.volume_id.clone(),
             staging_target_path: staging.to_owned(),
         };
-        wait(self.node().node_unstage_volume(request)).map(drop)
+        wait(self.node().node_unstage_volume(self.timed(request))).map(drop)
     }
 
     /// NodeExpandVolume.
@@ -264,6 +271,14 @@ impl Csi {
             staging_target_path: staging.to_owned(),
         };
         wait(self.node().node_get_volume_stats(request))
+    }
+
+    fn timed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(patience) = self.patience {
+            request.set_timeout(patience);
+        }
+        request
     }
 
     fn controller(&self) -> ControllerClient<Channel> {

@@ -33,7 +33,7 @@ pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};
 pub use device::{Device, DeviceRequest, Target};
 pub use node::Node;
-pub use rds::Rds;
+pub use rds::{Pool, Rds};
 pub use shape::Shape;
 pub use steps::{Steps, kernel};
 pub use system::{Options, System};

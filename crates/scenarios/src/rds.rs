@@ -32,7 +32,42 @@ pub struct Rds {
     https: Forward,
     control: Forward,
     arguments: String,
+    pool: Pool,
     simulator: Mutex<Option<Background>>,
+}
+
+/// What is between the pool's file system and its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pool {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// A device that can hold writes back: [`Rds::delay_writes`].
+    Delayed,
+}
+
+impl Pool {
+    /// Where its file system is.
+    fn device(self) -> &'static str {
+        match self {
+            Self::Plain => "/dev/vda",
+            Self::Delayed => "/dev/mapper/pool",
+        }
+    }
+
+    /// Makes the device, from the guest's boot to its end.
+    fn open(self, guest: &Guest) -> Result<()> {
+        if self == Self::Delayed {
+            let table = table(Duration::ZERO);
+            guest.sh(&format!("modprobe dm_delay && dmsetup create pool --table \"{table}\""))?;
+        }
+        Ok(())
+    }
+}
+
+/// The table of a pool whose reads are served at once and whose writes are held back, for a shell.
+fn table(writes: Duration) -> String {
+    format!("0 $(blockdev --getsz /dev/vda) delay /dev/vda 0 0 /dev/vda 0 {}", writes.as_millis())
 }
 
 impl Rds {
@@ -54,14 +89,62 @@ impl Rds {
     /// # Errors
     /// Where it does not come up.
     pub(crate) fn start(guest: Guest, arguments: &str) -> Result<Self> {
-        guest.sh(
-            "mkfs.xfs -q -f /dev/vda && mkdir -p /pool && modprobe -q xfs; mount -t xfs /dev/vda /pool",
-        )?;
+        Self::start_on(guest, Pool::Plain, arguments)
+    }
+
+    /// As [`Rds::start`], on such a pool.
+    pub(crate) fn start_on(guest: Guest, pool: Pool, arguments: &str) -> Result<Self> {
+        pool.open(&guest)?;
+        guest.sh(&format!("mkfs.xfs -q -f {}", pool.device()))?;
         let (https, control) = (guest.forward_tcp(HTTPS_PORT)?, guest.forward_tcp(CONTROL_PORT)?);
-        let rds =
-            Self { guest, https, control, arguments: arguments.to_owned(), simulator: Mutex::default() };
+        let arguments = arguments.to_owned();
+        let rds = Self { guest, https, control, arguments, pool, simulator: Mutex::default() };
+        rds.mount()?;
         rds.start_simulator()?;
         Ok(rds)
+    }
+
+    fn mount(&self) -> Result<()> {
+        let device = self.pool.device();
+        self.guest.sh(&format!("mkdir -p {STATE} && modprobe -q xfs; mount -t xfs {device} {STATE}"))?;
+        Ok(())
+    }
+
+    /// From now on every write to the disks lands so much later than it came. Of a [`Pool::Delayed`] only.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn delay_writes(&self, by: Duration) -> Result<()> {
+        let table = table(by);
+        // Without a flush the writes that are held already are not waited for.
+        let line = format!(
+            "dmsetup load pool --table \"{table}\" && dmsetup suspend --nolockfs --noflush pool && \
+             dmsetup resume pool"
+        );
+        self.guest.sh(&line)?;
+        Ok(())
+    }
+
+    /// Cuts the guest's power. Of its configuration it keeps everything, as `durability=keeps` has it.
+    ///
+    /// # Errors
+    /// Where the guest does not answer.
+    pub fn cut_power(&self) -> Result<()> {
+        self.stop_simulator();
+        self.guest.sh("sync")?;
+        self.guest.kill();
+        Ok(())
+    }
+
+    /// Boots it after [`Rds::cut_power`], with its disks, and starts the simulator.
+    ///
+    /// # Errors
+    /// Where either does not come up.
+    pub fn boot_again(&self) -> Result<()> {
+        self.guest.boot_again()?;
+        self.pool.open(&self.guest)?;
+        self.mount()?;
+        self.start_simulator()
     }
 
     /// Starts the simulator, again after [`Rds::stop_simulator`] or a reboot.
@@ -135,6 +218,15 @@ impl Rds {
     pub fn images(&self) -> Result<Vec<String>> {
         let list = self.guest.sh(&format!("find {STATE} -name '*.img'"))?;
         Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    /// The image of a volume.
+    ///
+    /// # Errors
+    /// Where there is none, or the guest does not answer.
+    pub fn image_of(&self, volume: &str) -> Result<String> {
+        let found = self.images()?.into_iter().find(|image| image.contains(volume));
+        found.with_context(|| format!("no image of {volume}"))
     }
 
     /// NQNs that the kernel exports on a port.

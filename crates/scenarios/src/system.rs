@@ -7,7 +7,7 @@ use microvm::Kernel;
 use tempfile::TempDir;
 
 use crate::guests::Guests;
-use crate::{Attached, Controller, Csi, Made, Node, Rds, Shape};
+use crate::{Attached, Controller, Csi, Made, Node, Pool, Rds, Shape, Target};
 
 /// What may differ from one system to the next.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Options {
     pub programs: Vec<(PathBuf, String)>,
     /// Files for the nodes, readable by root alone: where each goes, and what is in it.
     pub files: Vec<(String, Vec<u8>)>,
+    /// What the device's images lie on.
+    pub pool: Pool,
     /// TCP ports of this machine's loopback that the nodes reach, at [`microvm::HOST`].
     pub host_ports: Vec<u16>,
 }
@@ -35,6 +37,7 @@ pub struct System {
     pub nodes: Vec<Node>,
     /// The device.
     pub rds: Rds,
+    target: Target,
     _folder: TempDir,
 }
 
@@ -46,7 +49,17 @@ impl System {
     pub fn boot(kernel: Kernel, nodes: &[&str], options: &Options) -> Result<Self> {
         let Guests { nodes, rds, target, folder } = Guests::boot(kernel, nodes, options)?;
         let controller = Controller::start(&target, &options.controller)?;
-        Ok(Self { controller, nodes, rds, _folder: folder })
+        Ok(Self { controller, nodes, rds, target, _folder: folder })
+    }
+
+    /// Ends the controller and starts another with these arguments.
+    ///
+    /// # Errors
+    /// Where that one does not get ready.
+    pub fn replace_controller(&mut self, arguments: &[String]) -> Result<()> {
+        self.controller.process.kill();
+        self.controller = Controller::start(&self.target, arguments)?;
+        Ok(())
     }
 
     /// The controller's socket.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{GUESTS, api, counted_seeing};
+use super::{GUESTS, api, counted, counted_seeing};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
 use crate::tally::Tally;
@@ -20,16 +20,30 @@ pub(super) const TARGET: &str = "vm";
 /// The crates that have tests in guests, from the bottom up.
 const CRATES: &[&str] = &["microvm", "routeros-sim", "scenarios"];
 
+/// The module of what takes too long for every run: the suite `outages`.
+const BY_HAND: &str = "by_hand::";
+
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
-    install(GUESTS)?;
-    install(api::NEEDED)?;
-    let variables = [(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())];
+    let variables = variables()?;
     let mut tally = Tally::default();
     for name in CRATES {
         println!("-- guests of {name}");
         tally += guests_of(programs.test(name, TARGET)?, &variables)?;
     }
     Ok(tally)
+}
+
+/// Long outages, and many volumes of which some hang.
+pub(super) fn run_by_hand(programs: &TestPrograms) -> Result<Tally> {
+    let mut tests = programs.test("scenarios", TARGET)?.command();
+    counted(tests.args(["--test-threads=1", "--nocapture", BY_HAND]).envs(variables()?))
+}
+
+/// What tests in guests are told by their environment.
+fn variables() -> Result<[(&'static str, OsString); 2]> {
+    install(GUESTS)?;
+    install(api::NEEDED)?;
+    Ok([(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())])
 }
 
 /// One crate's tests in guests. Where the emulator itself crashed a guest, the tests that failed run once more.
@@ -48,7 +62,8 @@ fn guests_of(program: &TestProgram, variables: &[(&str, OsString)]) -> Result<Ta
 /// The command of all tests, or of those with these names.
 fn tests(program: &TestProgram, variables: &[(&str, OsString)], only: &[String]) -> Command {
     let mut test = program.command();
-    test.arg("--test-threads=1").envs(variables.iter().map(|(name, value)| (name, value)));
+    test.args(["--test-threads=1", "--skip", BY_HAND])
+        .envs(variables.iter().map(|(name, value)| (name, value)));
     if !only.is_empty() {
         test.arg("--exact").args(only);
     }

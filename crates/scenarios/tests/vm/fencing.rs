@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use microvm::{Kernel, MIB};
-use scenarios::Shape;
+use scenarios::{Made, Node, Shape, System};
 
-use super::{on_each_kernel, shared, wait_until};
+use super::pod::{self, Writer};
+use super::{REFUSED, on_each_kernel, shared, wait_until};
 
 on_each_kernel!(nothing_of_a_detached_node_lands_after_the_next_one_has_started);
+
+#[test]
+fn a_fenced_pods_acknowledged_records_are_kept_and_nothing_of_it_lands_later() {
+    fenced_in_both_modes(Kernel::V6_12);
+}
 
 /// Writes numbered 4 KiB records to the start of a device, past the page cache, for ever.
 const WRITER: &str = "i=0; while :; do i=$((i+1)); { printf 'a-%010d' $i; head -c 4084 /dev/zero; } \
@@ -30,11 +36,7 @@ fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kerne
     let first = b.guest.sh(&read).unwrap();
     assert!(first.starts_with("a-"), "the last record of a is there: {first:?}");
 
-    // Node a tries again every 5 s (reconnect_delay) and is refused; on 6.12 its controller is then gone.
-    let refused = "dmesg | grep -q -e 'Connect.*Invalid' -e 'failed to connect' -e 'Failed reconnect' -e 'Removing ctrl'";
-    wait_until(&a.guest, refused, Duration::from_secs(60));
-    let live = a.guest.sh("grep -l live /sys/class/nvme/*/state 2>/dev/null; true").unwrap();
-    assert_eq!(live, "", "no session of a is live");
+    a_is_refused(a);
     assert_eq!(b.guest.sh(&read).unwrap(), first, "nothing of a landed since b started");
 
     let mark = format!(
@@ -47,4 +49,105 @@ fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kerne
     system.csi().delete(&made.volume.volume_id).unwrap();
     a.reboot().unwrap();
     a.unmount(&made).unwrap();
+}
+
+/// How late writes land on the device while node a is fenced.
+const LATE: Duration = Duration::from_secs(2);
+/// The wait after it was: a device whose writes land later than that is not fenced (attachments.md, "Settle").
+const SETTLE: &str = "10s";
+
+/// Node a cannot be told anything, but reaches the device: it writes on. What Kubernetes does of a force-detach is
+/// ControllerUnpublish for a node that did not unstage; what it says of it to node a later, the operator says here.
+pub(crate) fn fenced_in_both_modes(kernel: Kernel) {
+    let mut system = shared(kernel);
+    let system = system.as_mut().unwrap();
+    for mode in ["generation", "host-nqn"] {
+        let arguments = ["--fencing", mode, "--fence-settle", SETTLE];
+        system.replace_controller(&arguments.map(str::to_owned)).unwrap();
+        fence_a_pod_that_writes(system, mode);
+    }
+    system.replace_controller(&[]).unwrap();
+}
+
+fn fence_a_pod_that_writes(system: &System, mode: &str) {
+    let (a, b) = (system.node("a"), system.node("b"));
+    let made = system.create(&format!("fenced-{mode}"), 64 * MIB, &Shape::filesystem("ext4")).unwrap();
+    let (old, target) = pod::start(system, &made, "a");
+    let writer = Writer::start_with_dirty_pages(a, &target, "a");
+    hold_a_write(system);
+    a.guest.sh("dmesg -c > /dev/null").unwrap();
+
+    system.csi().detach(&made, "a").unwrap();
+    let new = system.csi().attach(&made, "b").unwrap();
+    assert_ne!(old.context["nvme_nqn"], new.context["nvme_nqn"], "{mode}");
+    let image = Image::of(system, &made);
+    let given_to_b = image.checksum();
+    a_is_refused(a);
+    // What was held when b got the volume would have landed by now.
+    image.let_time_pass(LATE * 2);
+    assert_eq!(image.checksum(), given_to_b, "{mode}: nothing of a landed since b may start");
+    system.rds.delay_writes(Duration::ZERO).unwrap();
+
+    pod::mount(b, &made, &new);
+    let kept = pod::records(b, &made, "a");
+    pod::write(b, &made, "b", 20);
+    let acknowledged = writer.kill();
+    assert!(kept >= acknowledged, "{mode}: {kept} records are there, {acknowledged} were acknowledged");
+    eprintln!("{mode}: a had {acknowledged} records acknowledged, b found {kept}");
+
+    node_a_lets_go(a, &made);
+    pod::end(system, &made, "b");
+    pod::assert_clean(system, &made);
+    let (again, _) = pod::start(system, &made, "a");
+    assert!(![&old, &new].iter().any(|other| other.context["nvme_nqn"] == again.context["nvme_nqn"]));
+    assert_eq!((pod::records(a, &made, "a"), pod::records(a, &made, "b")), (kept, 20), "{mode}");
+    pod::end(system, &made, "a");
+    system.csi().delete(&made.volume.volume_id).unwrap();
+}
+
+/// From now on the device's writes land late, and one is on its way.
+fn hold_a_write(system: &System) {
+    system.rds.delay_writes(LATE).unwrap();
+    let on_its_way = "awk '{exit !$2}' /sys/block/dm-0/inflight";
+    wait_until(&system.rds.guest, on_its_way, Duration::from_secs(120));
+}
+
+/// Node a tries again every 5 s (reconnect_delay) and is refused; on 6.12 its controller is then gone.
+fn a_is_refused(a: &Node) {
+    let live = "! grep -q live /sys/class/nvme/*/state 2>/dev/null";
+    wait_until(&a.guest, &format!("dmesg | grep -q -e {REFUSED} && {live}"), Duration::from_secs(120));
+}
+
+/// Ends what is left of the pod on node a, whose own word that all is over comes from the operator.
+fn node_a_lets_go(a: &Node, made: &Made) {
+    let (id, before) = (&made.volume.volume_id, a.log().len());
+    let word = format!("rds-csi declare-fenced --endpoint unix://{} {id}", a.socket());
+    eprintln!("{}", a.guest.sh(&word).unwrap());
+    pod::unmount(a, made);
+    let log = a.log();
+    assert!(log[before..].contains("data that was not written yet may be lost"), "{}", &log[before..]);
+    assert_eq!(a.subsystems().unwrap(), [""; 0]);
+}
+
+/// The bytes of a volume, as the device has them.
+struct Image<'a> {
+    system: &'a System,
+    path: String,
+}
+
+impl<'a> Image<'a> {
+    fn of(system: &'a System, made: &Made) -> Self {
+        Self { system, path: system.rds.image_of(&made.volume.volume_id).unwrap() }
+    }
+
+    /// Past the page cache: exports are written past it, too.
+    fn checksum(&self) -> String {
+        let read = format!("dd if={} bs=1M iflag=direct 2>/dev/null | md5sum", self.path);
+        self.system.rds.guest.sh(&read).unwrap()
+    }
+
+    /// By the device's own clock, since its delays go by that.
+    fn let_time_pass(&self, time: Duration) {
+        self.system.rds.guest.sh(&format!("sleep {}", time.as_secs())).unwrap();
+    }
 }

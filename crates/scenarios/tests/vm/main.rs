@@ -1,18 +1,28 @@
 //! The driver as it ships, on real kernels' NVMe/TCP: `cargo xtask test vm`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod by_hand;
 mod doubt;
 mod events;
 mod fencing;
 mod growth;
+mod hangs;
 mod interrupted_mkfs;
 mod life;
+mod outages;
+mod pod;
+mod promises;
+mod restarts;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use microvm::{Guest, Kernel};
-use scenarios::{Options, System};
+use scenarios::{Options, Pool, System};
+
+/// What the kernels say of a controller that was refused.
+const REFUSED: &str = "'Connect.*Invalid' -e 'failed to connect' -e 'Failed reconnect' -e 'Removing ctrl'";
 
 /// Makes one test a kernel of a function that takes the kernel: 6.1 and 6.12 differ where it hurts.
 macro_rules! on_each_kernel {
@@ -35,7 +45,7 @@ fn boot(kernel: Kernel, options: &Options) -> System {
     system
 }
 
-/// The system with default options that the tests of one kernel share, one at a time: booting is most of a
+/// The system with the default options of driver and device that the tests of one kernel share, one at a time: booting is most of a
 /// test's time. Each test leaves it as it was; after one that failed the next boots its own.
 fn shared(kernel: Kernel) -> MutexGuard<'static, Option<System>> {
     static SYSTEMS: [Mutex<Option<System>>; 2] = [Mutex::new(None), Mutex::new(None)];
@@ -46,8 +56,15 @@ fn shared(kernel: Kernel) -> MutexGuard<'static, Option<System>> {
         *system = None;
         system
     });
-    system.get_or_insert_with(|| boot(kernel, &Options::default()));
+    system.get_or_insert_with(|| {
+        boot(kernel, &Options { programs: programs(), pool: Pool::Delayed, ..Options::default() })
+    });
     system
+}
+
+/// What pods run, beside what every guest has.
+fn programs() -> Vec<(PathBuf, String)> {
+    vec![(env!("CARGO_BIN_EXE_recorder").into(), pod::RECORDER.into())]
 }
 
 /// Waits until a command in a guest succeeds.

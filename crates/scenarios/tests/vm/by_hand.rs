@@ -1,0 +1,32 @@
+//! What takes too long for every run: `cargo xtask test outages`.
+
+/// Makes one test of a call with the kernel.
+macro_rules! by_hand {
+    ($($name:ident: $call:expr;)+) => {
+        $(#[test] fn $name() { $call })+
+    };
+}
+
+mod outages {
+    use microvm::Kernel::{V6_1, V6_12};
+
+    use crate::fencing::fenced_in_both_modes;
+    use crate::hangs::some_hang;
+    use crate::outages::{out_of_reach, rebooted};
+    use crate::promises::told;
+    use crate::restarts::{killed_at_moments_of_every_call, powerless_in_mid_write};
+
+    by_hand! {
+        a_write_is_held_for_1_s_and_for_120_s_on_linux_6_12: out_of_reach(V6_12, &[1, 120]);
+        a_write_is_held_for_1_s_for_30_s_and_for_120_s_on_linux_6_1: out_of_reach(V6_1, &[1, 30, 120]);
+        a_device_that_listens_first_interrupts_no_pod_on_linux_6_1: rebooted(V6_1);
+        a_fenced_pods_acknowledged_records_are_kept_on_linux_6_1: fenced_in_both_modes(V6_1);
+        nothing_is_lost_or_left_by_outages_copied_mounts_and_kills_on_linux_6_1: told(V6_1);
+        power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_1: powerless_in_mid_write(V6_1);
+        power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_12: powerless_in_mid_write(V6_12);
+        a_driver_killed_at_any_moment_of_any_call_is_no_loss_on_linux_6_1: killed_at_moments_of_every_call(V6_1);
+        a_driver_killed_at_any_moment_of_any_call_is_no_loss_on_linux_6_12: killed_at_moments_of_every_call(V6_12);
+        two_of_16_volumes_hang_in_the_kernel_and_the_others_go_on: some_hang(V6_12, 16, 2);
+        eight_of_64_volumes_hang_in_the_kernel_and_the_others_go_on: some_hang(V6_12, 64, 8);
+    }
+}

@@ -1,0 +1,121 @@
+//! The device out of reach, or rebooted, under a pod that writes.
+
+use std::time::Duration;
+
+use microvm::{Kernel, MIB};
+use scenarios::{Attached, Made, Node, Shape, System, http};
+
+use super::pod::{self, Writer};
+use super::{REFUSED, shared, wait_until};
+
+/// A reconnect takes up to 5 s after the device's return, an fsync some more; a busy machine gets many times that.
+const RETURN: Duration = Duration::from_secs(120);
+/// The device listens for so long before its exports are there: two tries of a node (reconnect_delay).
+const IMPORT: Duration = Duration::from_secs(12);
+
+/// By default on the kernel that most nodes have.
+#[test]
+fn a_write_is_held_while_the_device_is_out_of_reach_for_30_s() {
+    out_of_reach(Kernel::V6_12, &[30]);
+}
+
+/// 6.12 drops its controllers at the first refusal, 6.1 never does (node.md K2).
+#[test]
+fn a_volume_is_served_again_after_a_reboot_of_a_device_that_listens_first() {
+    rebooted(Kernel::V6_12);
+}
+
+/// A pod writes with fsync over outages of so many seconds: it is held, not failed, and goes on by itself.
+pub(crate) fn out_of_reach(kernel: Kernel, outages: &[u64]) {
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
+    let node = system.node("a");
+    let made = system.create("held", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
+    let (_, target) = pod::start(system, &made, "a");
+    let mounted = mounts(node);
+    let writer = Writer::start(node, &target, "a");
+    for seconds in outages {
+        let link = system.rds.guest.link();
+        link.cut();
+        // By the guest's own clock: its kernel counts keep-alives by that.
+        node.guest.command(&format!("sleep {seconds}")).deadline(RETURN * 2).run().unwrap();
+        let before = writer.acknowledged();
+        link.restore();
+        let took = writer.wait_beyond(before + 10, RETURN);
+        eprintln!("out of reach for {seconds} s: ten records {took:.1?} after the return");
+    }
+    assert_eq!(mounts(node), mounted, "nothing was mounted anew");
+    let acknowledged = writer.kill();
+    wait_until(&node.guest, "! pidof recorder", RETURN);
+    assert!(pod::records(node, &made, "a") >= acknowledged, "{acknowledged} records");
+    pod::end(system, &made, "a");
+    pod::assert_clean(system, &made);
+    system.csi().delete(&made.volume.volume_id).unwrap();
+}
+
+/// The device loses power under a pod that writes, and answers before it knows its exports.
+pub(crate) fn rebooted(kernel: Kernel) {
+    let system = shared(kernel);
+    let system = system.as_ref().unwrap();
+    let node = system.node("a");
+    let made = system.create("rebooted", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
+    let (attached, target) = pod::start(system, &made, "a");
+    let writer = Writer::start(node, &target, "a");
+    node.guest.sh("dmesg -c > /dev/null").unwrap();
+
+    reboot_listening_first(system, node);
+    let acknowledged = if kernel == Kernel::V6_12 {
+        wait_until(&node.guest, "! pidof recorder", RETURN);
+        assert_eq!(controllers(node), "", "the kernel removed the controller");
+        writer.kill()
+    } else {
+        let before = writer.acknowledged();
+        eprintln!("ten records {:.1?} after the exports' return", writer.wait_beyond(before + 10, RETURN));
+        writer.kill()
+    };
+    wait_until(&node.guest, "! pidof recorder", RETURN);
+    served_again(system, &made, &attached, acknowledged);
+    system.csi().delete(&made.volume.volume_id).unwrap();
+}
+
+/// Cuts the device's power and boots it; answers when its exports are back and the node has been refused before.
+fn reboot_listening_first(system: &System, node: &Node) {
+    let (rds, link) = (&system.rds, system.rds.guest.link());
+    rds.cut_power().unwrap();
+    link.cut();
+    rds.boot_again().unwrap();
+    let assume = r#"{"boot":"listens-first"}"#;
+    http::request(rds.control(), "POST", "/assumptions", assume).unwrap();
+    let reboot = format!(r#"{{"exports-millis":{}}}"#, IMPORT.as_millis());
+    std::thread::scope(|scope| {
+        let reboot = scope.spawn(|| http::request(rds.control(), "POST", "/reboot", &reboot));
+        let no_exports = "test -z \"$(losetup -a)\" && test -e /sys/kernel/config/nvmet/ports/4420";
+        wait_until(&rds.guest, no_exports, RETURN);
+        link.restore();
+        wait_until(&node.guest, &format!("dmesg | grep -q -e {REFUSED}"), RETURN);
+        reboot.join().unwrap().unwrap();
+    });
+}
+
+/// The pod is gone; the next one on the node has the volume without anybody's hand, with every record.
+fn served_again(system: &System, made: &Made, attached: &Attached, acknowledged: u64) {
+    let node = system.node("a");
+    pod::unmount(node, made);
+    assert_eq!(system.csi().attach(made, "a").unwrap(), *attached, "it is still attached");
+    pod::mount(node, made, attached);
+    let kept = pod::records(node, made, "a");
+    eprintln!("{acknowledged} records were acknowledged, {kept} are there");
+    assert!(kept >= acknowledged);
+    pod::write(node, made, "a", kept + 10);
+    pod::end(system, made, "a");
+    pod::assert_clean(system, made);
+}
+
+/// Mounts of volumes, with their ids: a mount made anew has another.
+fn mounts(node: &Node) -> String {
+    node.guest.sh("grep nvme /proc/self/mountinfo").unwrap()
+}
+
+fn controllers(node: &Node) -> String {
+    node.guest.sh("cat /sys/class/nvme/nvme*/state 2>/dev/null; true").unwrap()
+}
