@@ -12,6 +12,7 @@ use super::SOON;
 use super::by_hand::{
     attach, attach_error, claim, detach, event_on, handle, line, said_on, sample, tear_off, text, want,
 };
+use crate::leadership_pair::{inject, release};
 
 /// One for all: each test has its own claims, and the nodes a, b and c are there.
 fn cluster() -> &'static Cluster {
@@ -175,15 +176,17 @@ fn failures(cluster: &Cluster, id: &str) -> usize {
     cluster.pods[0].controller.log().lines().filter(|line| line.contains(&doing)).count()
 }
 
-/// The device refuses the login once, so that a message is about it; then all that was ever said is searched.
+/// The device refuses the login until a message is about it; then all that was ever said is searched.
 fn no_secrets(cluster: &Cluster) {
     let refused = json!({ "fail": { "status": 401, "detail": "Unauthorized" } });
-    cluster.device.control("POST", "/faults", &json!({ "action": refused, "times": 1 })).unwrap();
+    // Not once: a detach that still goes on, or the reading of the figures, could be what meets it.
+    let fault = inject(cluster, &json!({ "action": refused }));
     let said = wait_until("the refused login is said", SOON, || {
         let events = cluster.control_plane.events("RDSDisconnected")?;
         Ok(events.into_iter().find(|event| event.message.contains("401") || event.message.contains("login")))
     })
     .unwrap();
+    release(cluster, fault);
     eprintln!("{}", said.message);
     let password = cluster.device.login().1;
     let events: Value = cluster.admin().get(&["events", "-A"]).unwrap().unwrap();
