@@ -20,8 +20,9 @@ use crate::report::Report;
 const VOLUMES: usize = 10_000;
 /// Nodes that hold them.
 const NODES: usize = 500;
-/// A Node that holds nothing.
-const SPARE: &str = "spare";
+/// Nodes that hold nothing. Each that is deleted calls for a pass of the reconciler; one that meets the reading of the
+/// figures waits for it at the device, which serves one request after another, so that one alone tells little.
+const SPARES: [&str; 5] = ["spare-a", "spare-b", "spare-c", "spare-d", "spare-e"];
 /// PersistentVolumes of the first of two looks at memory.
 const FEW: usize = 1_000;
 /// A leader is there when the Lease of the one before has run out, and has read everything.
@@ -92,7 +93,7 @@ fn attach_all(cluster: &Cluster, api: &Api, volumes: &[String]) -> Result<()> {
     let node = |number| objects::node(&format!("worker-{number}.example.org"), "127.0.0.1");
     let nodes: Vec<_> = (0..NODES).map(|number| ("POST", "/api/v1/nodes".to_owned(), node(number))).collect();
     let nodes = fill(api, "Nodes", &nodes)?;
-    api.write(&[("POST", "/api/v1/nodes".to_owned(), objects::node(SPARE, "127.0.0.1"))])?;
+    api.write(&SPARES.map(|spare| ("POST", "/api/v1/nodes".to_owned(), objects::node(spare, "127.0.0.1"))))?;
     let by_node = volumes.iter().zip(nodes.iter().cycle());
     let held = by_node.clone().map(|(name, node)| Held::by(node, name)).collect::<Result<Vec<_>>>()?;
     let wanted = held.iter().zip(nodes.iter().cycle()).map(|(held, node)| {
@@ -128,18 +129,29 @@ fn tell_rebuild(report: &mut Report, pod: &ControllerPod) -> Result<()> {
     Ok(())
 }
 
-/// How long the reconciler's pass takes that a deleted node calls for.
+/// How long a pass of the reconciler takes that a deleted node calls for: the median.
 fn tell_reconcile(report: &mut Report, cluster: &Cluster) -> Result<()> {
+    let mut took = SPARES.iter().map(|spare| pass(cluster, spare)).collect::<Result<Vec<_>>>()?;
+    let failed = "attachments cannot be looked after now";
+    ensure!(
+        !cluster.pods[0].controller.log().contains(failed),
+        "a pass of the reconciler failed: its time is none"
+    );
+    took.sort_by(f64::total_cmp);
+    println!("passes of the reconciler took {took:.3?} s");
+    report.at_most(&format!("reconcile, {}", about()), took[took.len() / 2], "s", 1.0);
+    Ok(())
+}
+
+/// Deletes a node, and answers the seconds that the pass took.
+fn pass(cluster: &Cluster, spare: &str) -> Result<f64> {
     let pod = &cluster.pods[0];
     let (before, took_before) = (sample(pod, PASSES)?, sample(pod, PASSES_TOOK)?);
-    cluster.control_plane.delete_node(SPARE)?;
+    cluster.control_plane.delete_node(spare)?;
     let (passes, took) = wait_until("the reconciler has looked", READY, || {
         let read = |series| sample(pod, series).map_err(|error| testbed::Error::Tools(error.to_string()));
         let passes = read(PASSES)?;
         Ok((passes > before).then_some((passes - before, read(PASSES_TOOK)? - took_before)))
     })?;
-    let failed = "attachments cannot be looked after now";
-    ensure!(!pod.controller.log().contains(failed), "a pass of the reconciler failed: its time is none");
-    report.at_most(&format!("reconcile, {}", about()), took / passes, "s", 1.0);
-    Ok(())
+    Ok(took / passes)
 }
