@@ -7,6 +7,7 @@ use host::{Device, ErrorKind};
 use tonic::{Code, Status};
 
 use crate::attached::Hindrance;
+use crate::breaker::Open;
 use crate::connect::ConnectError;
 use crate::expand::ExpandError;
 use crate::foreign::ForeignMount;
@@ -50,6 +51,8 @@ pub(crate) enum Error {
     Stats(#[from] StatsError),
     #[error("{}", .0.message())]
     InFlight(Status),
+    #[error(transparent)]
+    Breaker(#[from] Open),
     #[error("{problem}; the volume is still on this node, so unstage it before it is asked for otherwise")]
     StillHere { problem: String },
     #[error("{device}: {error}")]
@@ -74,6 +77,7 @@ impl Error {
             Self::Expand(error) => error.code(),
             Self::Stats(error) => error.code(),
             Self::InFlight(status) => status.code(),
+            Self::Breaker(open) => open.code(),
             Self::StillHere { .. } => Code::Aborted,
             Self::OnDevice { error, .. } => error.code(),
         }

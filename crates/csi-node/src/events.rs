@@ -53,7 +53,7 @@ fn event(node: &str, named: &Named<'_>, error: &Error) -> Option<Event> {
 /// The reason and what failed.
 fn said(error: &Error) -> Option<(Reason, String)> {
     match error {
-        _ if is_waiting(error) => None,
+        _ if error.is_waiting() => None,
         // Not as a MountFailure besides: these say more of the same failure.
         Error::Publish(PublishError::NotRecovered { .. }) => {
             Some((Reason::RecoveryFailed, error.to_string()))
@@ -65,22 +65,28 @@ fn said(error: &Error) -> Option<(Reason, String)> {
     }
 }
 
-/// Whether nothing has failed yet: the call came while something else goes on, and the retry finds it ended. An
-/// operation that was given up at its deadline is none of these, even if it ends later: somebody has to look why it
-/// hangs.
-fn is_waiting(error: &Error) -> bool {
-    match error {
-        // Another call of the volume runs, or a helper that an earlier one left.
-        Error::InFlight(_) => true,
-        Error::Host(error) | Error::Connect(ConnectError::Kernel { source: error, .. }) => {
-            error.kind == ErrorKind::Pending
+impl Error {
+    /// Whether nothing has failed yet: the call came while something else goes on, and the retry finds it ended. An
+    /// operation that was given up at its deadline is none of these, even if it ends later: somebody has to look why it
+    /// hangs.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self {
+            // Another call of the volume runs, or a helper that an earlier one left.
+            Self::InFlight(_) => true,
+            Self::Host(error) | Self::Connect(ConnectError::Kernel { source: error, .. }) => {
+                error.kind == ErrorKind::Pending
+            }
+            // The device is being read whole, as it has to be, in the background.
+            Self::Stage(StageError::BeingRead { .. }) => true,
+            // Nothing is known to be wrong with the volume; and the event would go to the server that does not answer.
+            Self::Publish(PublishError::NotAsked { .. }) => true,
+            Self::OnDevice { error, .. } | Self::Publish(PublishError::NotRecovered { error, .. }) => {
+                error.is_waiting()
+            }
+            // What failed was said; now it is left alone.
+            Self::Breaker(_) => true,
+            _ => false,
         }
-        // The device is being read whole, as it has to be, in the background.
-        Error::Stage(StageError::BeingRead { .. }) => true,
-        // Nothing is known to be wrong with the volume; and the event would go to the server that does not answer.
-        Error::Publish(PublishError::NotAsked { .. }) => true,
-        Error::OnDevice { error, .. } => is_waiting(error),
-        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod attached;
 mod attachments;
+mod breaker;
 mod capabilities;
 mod connect;
 mod error;

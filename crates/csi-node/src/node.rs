@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use volume::{Events, HostIdentity, NoEvents, NodeId, NqnPrefix, Slot};
 
 use crate::attachments::{Attachments, Kubernetes};
+use crate::breaker::Breakers;
 use crate::error::{Error, Result};
 use crate::fence::Fences;
 use crate::health::Health;
@@ -49,6 +50,7 @@ pub struct Node<H> {
     pub(crate) in_flight: InFlight,
     pub(crate) fences: Fences,
     pub(crate) scans: Scans,
+    pub(crate) breakers: Breakers,
     pub(crate) orphans: Orphans,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
@@ -78,6 +80,7 @@ impl<H: Host> Node<H> {
             in_flight: InFlight::default(),
             fences: Fences::default(),
             scans: Scans::default(),
+            breakers: Breakers::default(),
             orphans: Orphans::default(),
             health: Health::default(),
             metrics: Metrics::register(registry),
@@ -111,6 +114,14 @@ impl<H: Host> Node<H> {
         tracing::warn!(volume_id = %slot, ?nqns, "declared fenced by the operator");
         self.fences.declare(nqns.clone());
         Ok(nqns)
+    }
+
+    /// Takes the operator's word that a volume which fails again and again is to be tried at the next call. Returns how
+    /// often it had failed in a row; 0 is a volume that is not left alone.
+    pub fn retry_now(&self, slot: &Slot) -> u32 {
+        let failures = self.breakers.reset(slot);
+        tracing::info!(volume_id = %slot, failures, "tried again at the next call, by the operator's word");
+        failures
     }
 
     /// Counts our connections for the gauge; to be called before each scrape. Reads sysfs only.

@@ -188,6 +188,7 @@ async fn forget<H: Host>(node: &Node<H>, slot: &Slot, plan: &Plan) -> Result<()>
         return Err(UnstageError::StillConnected { nqn: left.nqn.clone() }.into());
     }
     node.records.remove(slot)?;
+    node.breakers.reset(slot);
     node.fences.forget(plan.remains.iter().map(|remains| remains.nqn.as_str()));
     Ok(())
 }

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use controller::ControllerArguments;
 use node::NodeArguments;
-use operator::DeclareFencedArguments;
+use operator::OperatorArguments;
 
 /// A CSI driver for MikroTik ROSE Data Servers.
 #[derive(Debug, Parser)]
@@ -35,7 +35,9 @@ pub(crate) enum Role {
     Node(Box<NodeArguments>),
     /// Tells the node's running plugin that a volume's attachments there are over: what they have not written is
     /// dropped at the next unstage
-    DeclareFenced(DeclareFencedArguments),
+    DeclareFenced(OperatorArguments),
+    /// Has a volume that the node's running plugin leaves alone, since it failed again and again, tried at the next call
+    RetryNow(OperatorArguments),
 }
 
 #[cfg(test)]

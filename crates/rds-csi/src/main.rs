@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse().role {
         Role::Controller(arguments) => controller::run(*arguments),
         Role::Node(arguments) => node::run(*arguments),
-        Role::DeclareFenced(arguments) => operator::run(arguments),
+        Role::DeclareFenced(arguments) => operator::declare_fenced(arguments),
+        Role::RetryNow(arguments) => operator::retry_now(arguments),
     };
     ended.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -1,10 +1,10 @@
-//! The operator's word to a node (node.md rule 5): a service beside CSI on the node's socket, and its client,
-//! `rds-csi declare-fenced`.
+//! The operator's word to a node (node.md rule 5): a service beside CSI on the node's socket, and its clients,
+//! `rds-csi declare-fenced` and `rds-csi retry-now`.
 
 mod client;
 mod service;
 
-pub(crate) use client::run;
+pub(crate) use client::{declare_fenced, retry_now};
 pub(crate) use service::server;
 
 #[allow(missing_docs, unreachable_pub, reason = "generated code; proto/operator.proto is its documentation")]

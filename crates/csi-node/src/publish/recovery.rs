@@ -43,9 +43,14 @@ pub(super) async fn recover<H: Host>(
     wire: &NodePublishVolumeRequest,
 ) -> Result<Seen> {
     let request = StageRequest::parse(&as_stage(wire), &node.config.nqn_prefix)?;
+    node.unless_left_alone(&request, stage_anew(node, volume, &request)).await?;
+    Seen::observe(node, volume.slot).await
+}
+
+async fn stage_anew<H: Host>(node: &Node<H>, volume: Volume<'_>, request: &StageRequest) -> Result<()> {
     let (mut attempts, mut pause) = (1, PAUSE);
     tracing::warn!(volume_id = %volume.slot, "what was staged is stale: staging it anew");
-    while let Err(error) = stage::stage_claimed(node, &request, volume.deadline).await {
+    while let Err(error) = stage::stage_claimed(node, request, volume.deadline).await {
         if attempts == ATTEMPTS || is_hopeless(&error) || Instant::now() + pause >= volume.deadline {
             node.metrics.recovery(false);
             return Err(PublishError::NotRecovered { attempts, error: Box::new(error) }.into());
@@ -54,7 +59,7 @@ pub(super) async fn recover<H: Host>(
         (attempts, pause) = (attempts + 1, pause * 2);
     }
     node.metrics.recovery(true);
-    Seen::observe(node, volume.slot).await
+    Ok(())
 }
 
 /// Whether somebody has to do something first.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod block;
+mod breaker;
 mod crashes;
 mod events;
 mod expand;

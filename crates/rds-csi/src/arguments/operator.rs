@@ -4,14 +4,14 @@ use clap::Args;
 use csi_server::Endpoint;
 use volume::Slot;
 
-/// `rds-csi declare-fenced`.
+/// `rds-csi declare-fenced` and `rds-csi retry-now`.
 #[derive(Debug, Args)]
-pub(crate) struct DeclareFencedArguments {
+pub(crate) struct OperatorArguments {
     /// The socket of the node's plugin
     #[arg(long, env = "RDS_CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
     pub(crate) endpoint: Endpoint,
 
-    /// The volume whose attachments on this node are over
+    /// The volume that is meant
     #[arg(value_parser = Slot::parse, value_name = "VOLUME_ID")]
     pub(crate) volume: Slot,
 }

@@ -1,4 +1,4 @@
-//! `rds-csi declare-fenced`: the operator's side.
+//! `rds-csi declare-fenced` and `rds-csi retry-now`: the operator's side.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use anyhow::{Context, anyhow};
 use csi_server::Endpoint;
 use tonic::{Code, Request, Status, transport};
 
-use super::v1::DeclareFencedRequest;
 use super::v1::operator_client::OperatorClient;
-use crate::arguments::operator::DeclareFencedArguments;
+use super::v1::{DeclareFencedRequest, RetryNowRequest};
+use crate::arguments::operator::OperatorArguments;
 use crate::failure::Failure;
 use crate::runtime;
 
@@ -16,32 +16,61 @@ use crate::runtime;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs `rds-csi declare-fenced` to its end; the answer goes to stdout.
-pub(crate) fn run(arguments: DeclareFencedArguments) -> Result<(), Failure> {
-    let DeclareFencedArguments { endpoint, volume } = arguments;
+pub(crate) fn declare_fenced(arguments: OperatorArguments) -> Result<(), Failure> {
+    let OperatorArguments { endpoint, volume } = arguments;
+    answered(async move {
+        let request = request(DeclareFencedRequest { volume_id: volume.to_string() });
+        let response = client(&endpoint).await?.declare_fenced(request).await;
+        let nqns = response.map_err(|status| refusal(&endpoint, &status))?.into_inner().nqns;
+        Ok(fenced(volume.as_str(), &nqns))
+    })
+}
+
+/// Runs `rds-csi retry-now` to its end; the answer goes to stdout.
+pub(crate) fn retry_now(arguments: OperatorArguments) -> Result<(), Failure> {
+    let OperatorArguments { endpoint, volume } = arguments;
+    answered(async move {
+        let request = request(RetryNowRequest { volume_id: volume.to_string() });
+        let response = client(&endpoint).await?.retry_now(request).await;
+        let failures = response.map_err(|status| refusal(&endpoint, &status))?.into_inner().failures;
+        Ok(match failures {
+            0 => format!("volume {volume} is not left alone on this node: nothing was changed"),
+            _ => format!(
+                "volume {volume}, which failed {failures} times in a row, is tried at the kubelet's next call"
+            ),
+        })
+    })
+}
+
+fn answered(asking: impl Future<Output = anyhow::Result<String>>) -> Result<(), Failure> {
     runtime::run(|_| async move {
-        let nqns = ask(&endpoint, volume.as_str()).await.map_err(Failure::Serving)?;
-        println!("{}", answer(volume.as_str(), &nqns));
+        println!("{}", asking.await.map_err(Failure::Serving)?);
         Ok(())
     })
 }
 
-async fn ask(endpoint: &Endpoint, volume_id: &str) -> anyhow::Result<Vec<String>> {
+fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(TIMEOUT);
+    request
+}
+
+async fn client(endpoint: &Endpoint) -> anyhow::Result<OperatorClient<transport::Channel>> {
     let channel = transport::Endpoint::new(endpoint.to_string())?.connect_timeout(TIMEOUT).connect().await;
     let channel = channel.with_context(|| format!("no plugin answers at {endpoint}: does the node run?"))?;
-    let mut request = Request::new(DeclareFencedRequest { volume_id: volume_id.to_owned() });
-    request.set_timeout(TIMEOUT);
-    let answered = OperatorClient::new(channel).declare_fenced(request).await;
-    Ok(answered.map_err(|status| refusal(endpoint, &status))?.into_inner().nqns)
+    Ok(OperatorClient::new(channel))
 }
 
 fn refusal(endpoint: &Endpoint, status: &Status) -> anyhow::Error {
     match status.code() {
-        Code::Unimplemented => anyhow!("the plugin at {endpoint} is no node of this driver"),
-        _ => anyhow!("nothing was declared, or it is not known: {}", status.message()),
+        Code::Unimplemented => {
+            anyhow!("the plugin at {endpoint} is no node of this driver, or of another version")
+        }
+        _ => anyhow!("nothing was changed, or it is not known: {}", status.message()),
     }
 }
 
-fn answer(volume: &str, nqns: &[String]) -> String {
+fn fenced(volume: &str, nqns: &[String]) -> String {
     if nqns.is_empty() {
         return format!("volume {volume} is not attached to this node: nothing was declared fenced");
     }

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use volume::Slot;
 
 use super::v1::operator_server::{Operator, OperatorServer};
-use super::v1::{DeclareFencedRequest, DeclareFencedResponse};
+use super::v1::{DeclareFencedRequest, DeclareFencedResponse, RetryNowRequest, RetryNowResponse};
 
 /// Takes the operator's word for a node.
 pub(crate) struct OperatorService {
@@ -28,9 +28,23 @@ impl Operator for OperatorService {
         request: Request<DeclareFencedRequest>,
     ) -> Result<Response<DeclareFencedResponse>, Status> {
         let DeclareFencedRequest { volume_id } = request.into_inner();
-        let slot = Slot::parse(&volume_id).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        record_volume_id(slot.as_str());
+        let slot = volume(&volume_id)?;
         let nqns = self.node.declare_fenced(&slot).await.map_err(Status::unavailable)?;
         Ok(Response::new(DeclareFencedResponse { nqns }))
     }
+
+    async fn retry_now(
+        &self,
+        request: Request<RetryNowRequest>,
+    ) -> Result<Response<RetryNowResponse>, Status> {
+        let RetryNowRequest { volume_id } = request.into_inner();
+        let failures = self.node.retry_now(&volume(&volume_id)?);
+        Ok(Response::new(RetryNowResponse { failures }))
+    }
+}
+
+fn volume(id: &str) -> Result<Slot, Status> {
+    let slot = Slot::parse(id).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    record_volume_id(slot.as_str());
+    Ok(slot)
 }

@@ -1,4 +1,4 @@
-//! `rds-csi declare-fenced`, against a running node.
+//! `rds-csi declare-fenced` and `rds-csi retry-now`, against a running node.
 
 use std::fs;
 
@@ -7,8 +7,12 @@ use crate::process::{NO_DEVICE, Setup};
 const VOLUME: &str = "rds-0123abcd-aaaaaaaaaaaaaaaaaaa";
 
 fn declare(plugin: &Setup, volume: &str) -> Setup {
+    command("declare-fenced", plugin, volume)
+}
+
+fn command(name: &str, plugin: &Setup, volume: &str) -> Setup {
     let endpoint = format!("unix://{}", plugin.socket().display());
-    let mut command = Setup::bare("declare-fenced").with("--endpoint", &endpoint);
+    let mut command = Setup::bare(name).with("--endpoint", &endpoint);
     command.flags.push(volume.into());
     command
 }
@@ -34,6 +38,18 @@ async fn the_operators_word_reaches_the_node_and_the_answer_names_what_is_fenced
         "{code} {said}"
     );
     running.logged("declared fenced by the operator").await;
+}
+
+#[tokio::test]
+async fn the_word_to_try_again_reaches_the_node() {
+    let node = Setup::node();
+    let mut running = node.start().await;
+    let (code, said) = command("retry-now", &node, VOLUME).says().await;
+    assert!(
+        code == 0 && said.contains("is not left alone on this node: nothing was changed"),
+        "{code} {said}"
+    );
+    running.logged("tried again at the next call").await;
 }
 
 #[tokio::test]
