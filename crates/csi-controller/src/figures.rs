@@ -9,6 +9,7 @@ mod sensors;
 mod shown;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -69,7 +70,7 @@ impl<T: Transport> Figures<T> {
         let mut ticks = tokio::time::interval(self.interval);
         // A poll that outlasts its interval skips the next.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut earlier = None;
+        let mut earlier: Option<Reading> = None;
         let mut said = BTreeSet::new();
         loop {
             ticks.tick().await;
@@ -79,7 +80,8 @@ impl<T: Transport> Figures<T> {
                 continue;
             }
             let deadline = Instant::now() + self.interval.min(LONGEST_POLL);
-            match reading::read(&self.client.until(deadline), &self.scope).await {
+            let expected = earlier.as_ref().map_or(0, |earlier| earlier.disks.len());
+            match reading::read(&self.client.until(deadline), &self.scope, expected).await {
                 Ok(reading) => {
                     say(&reading.failed, &mut said);
                     self.board.show(Some(self.compare(earlier.as_ref(), &reading)));
@@ -98,20 +100,18 @@ impl<T: Transport> Figures<T> {
             is_recent
                 && later.up.is_some_and(|(up_for, said)| rates::is_same_boot(earlier.asked, said, up_for))
         });
-        let disks = later.disks.iter().filter_map(|(slot, disk)| {
+        let disks = later.disks.iter().filter_map(|disk| {
             let sample = disk.sample?;
-            let before = comparable.and_then(|earlier| earlier.disks.get(slot));
+            let before = comparable.and_then(|earlier| earlier.disk(&disk.slot));
             // A slot is used again, an id never.
             let before = before.filter(|before| before.id == disk.id).and_then(|before| before.sample);
             let rates = before.map_or_else(Rates::default, |before| rates::rates(&before, &sample));
-            Some(shown::Disk { slot: slot.clone(), rates, in_flight: sample.counters.in_flight_ops })
+            let slot = Arc::clone(&disk.slot);
+            Some(shown::Disk { slot, rates, in_flight: sample.counters.in_flight_ops })
         });
-        Shown {
-            asked: later.asked,
-            disks: disks.collect(),
-            pools: later.pools.clone(),
-            sensors: later.sensors,
-        }
+        let mut shown = Vec::with_capacity(later.disks.len());
+        shown.extend(disks);
+        Shown { asked: later.asked, disks: shown, pools: later.pools.clone(), sensors: later.sensors }
     }
 }
 

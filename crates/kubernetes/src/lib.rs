@@ -19,6 +19,7 @@ mod live;
 mod machines;
 mod mark;
 mod nodes;
+mod page;
 mod trimmed;
 mod volume_attachments;
 

@@ -56,11 +56,15 @@ impl Live {
     /// # Errors
     /// Where either list could not be had whole by `deadline`.
     pub async fn volume_attachments(&self, deadline: Instant) -> Result<VolumeAttachments, ApiError> {
-        let (listed, mut handles) = tokio::try_join!(self.listed(deadline), self.handles(deadline))?;
+        let mut listed = Vec::new();
+        let keep = |one| listed.push(one);
+        let ((), mut handles) = tokio::try_join!(self.each_listed(deadline, keep), self.handles(deadline))?;
         // The lists are of two moments: what the one of PVs lacks may be newer than it.
         let missing = names(&listed).filter(|name| !handles.contains_key(*name)).collect();
         handles.extend(self.handles_of(&missing, deadline).await?);
-        Ok(map(&self.prefix, listed, |name| handles.get(name).cloned()))
+        let mut all = VolumeAttachments::default();
+        all.map(&self.prefix, listed, |name| handles.get(name).cloned());
+        Ok(all)
     }
 
     /// All of them, for a look that finds what to look at more closely: a PV that `claims` knows is believed to name
@@ -77,10 +81,16 @@ impl Live {
         if !claims.is_synced() {
             return self.volume_attachments(deadline).await;
         }
-        let listed = self.listed(deadline).await?;
-        let unknown = names(&listed).filter(|name| claims.handle(name).is_none()).collect();
-        let live = self.handles_of(&unknown, deadline).await?;
-        Ok(map(&self.prefix, listed, |name| live.get(name).cloned().or_else(|| claims.handle(name))))
+        let (mut all, mut open) = (VolumeAttachments::default(), Vec::new());
+        // What is known is made small as it comes: thousands are kept.
+        let keep = |one: Listed| match one.source.handle(|name| claims.handle(name)) {
+            Some(handle) => all.take(&self.prefix, one, Some(&handle)),
+            None => open.push(one),
+        };
+        self.each_listed(deadline, keep).await?;
+        let live = self.handles_of(&names(&open).collect(), deadline).await?;
+        all.map(&self.prefix, open, |name| live.get(name).cloned().or_else(|| claims.handle(name)));
+        Ok(all)
     }
 
     /// Those of one volume, and the nodes with one that maps to none.
@@ -96,11 +106,17 @@ impl Live {
         claims: &Claims,
         deadline: Instant,
     ) -> Result<Attachments, ApiError> {
-        let listed = self.listed(deadline).await?;
         let anothers = |name: &str| claims.handle(name).filter(|handle| **handle != *slot.as_str());
-        let open = names(&listed).filter(|name| anothers(name).is_none()).collect();
-        let live = self.handles_of(&open, deadline).await?;
-        let all = map(&self.prefix, listed, |name| live.get(name).cloned().or_else(|| anothers(name)));
+        let mut open = Vec::new();
+        let keep = |one: Listed| {
+            if !matches!(&one.source, Source::PersistentVolume(name) if anothers(name).is_some()) {
+                open.push(one);
+            }
+        };
+        self.each_listed(deadline, keep).await?;
+        let live = self.handles_of(&names(&open).collect(), deadline).await?;
+        let mut all = VolumeAttachments::default();
+        all.map(&self.prefix, open, |name| live.get(name).cloned().or_else(|| anothers(name)));
         let wants = all.wants.into_iter().filter(|(of, _)| of == slot).map(|(_, want)| want).collect();
         Ok(Attachments { wants, unmapped: all.unmapped })
     }
@@ -127,16 +143,16 @@ impl Live {
         Ok(Some(Want { generation: generation(&self.prefix, slot, nqn.as_deref()), ..want }))
     }
 
-    async fn listed(&self, deadline: Instant) -> Result<Vec<Listed>, ApiError> {
+    async fn each_listed(&self, deadline: Instant, mut keep: impl FnMut(Listed)) -> Result<(), ApiError> {
         let api = Api::<VolumeAttachment>::all(self.client.clone());
-        let mut listed = Vec::new();
-        let keep = |object: VolumeAttachment| {
-            if object.spec.is_of(&self.driver) {
-                listed.extend(read(object, &self.driver));
+        let each = |object: VolumeAttachment| {
+            if object.spec.is_of(&self.driver)
+                && let Some(listed) = read(object, &self.driver)
+            {
+                keep(listed);
             }
         };
-        list(&api, "VolumeAttachments", LARGE_PAGE, deadline, keep).await?;
-        Ok(listed)
+        list(&api, "VolumeAttachments", LARGE_PAGE, deadline, each).await
     }
 }
 
@@ -179,33 +195,42 @@ fn generation(prefix: &NqnPrefix, slot: &Slot, nqn: Option<&str>) -> Option<Gene
     generation.filter(|_| of == *slot)
 }
 
-/// Joins the two lists. A handle that is no slot is one of no volume on any device: mapped, and nobody's.
-fn map(
-    prefix: &NqnPrefix,
-    listed: Vec<Listed>,
-    handle: impl Fn(&str) -> Option<Arc<str>>,
-) -> VolumeAttachments {
-    let mut all = VolumeAttachments::default();
-    for Listed { source, nqn, mut want } in listed {
-        let handle = match source {
-            Source::PersistentVolume(name) => handle(&name),
-            Source::Handle(handle) => Some(handle.into()),
-            Source::Nothing => None,
-        };
-        match handle.map(|handle| Slot::parse(&handle)) {
+impl Source {
+    /// The volume that it names; a PV's by `of`.
+    fn handle(&self, of: impl FnOnce(&str) -> Option<Arc<str>>) -> Option<Arc<str>> {
+        match self {
+            Self::PersistentVolume(name) => of(name),
+            Self::Handle(handle) => Some(handle.as_str().into()),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl VolumeAttachments {
+    /// Joins the two lists.
+    fn map(&mut self, prefix: &NqnPrefix, listed: Vec<Listed>, of: impl Fn(&str) -> Option<Arc<str>>) {
+        for one in listed {
+            let handle = one.source.handle(&of);
+            self.take(prefix, one, handle.as_deref());
+        }
+    }
+
+    /// A handle that is no slot is one of no volume on any device: mapped, and nobody's.
+    fn take(&mut self, prefix: &NqnPrefix, listed: Listed, handle: Option<&str>) {
+        let Listed { nqn, mut want, .. } = listed;
+        match handle.map(Slot::parse) {
             Some(Ok(slot)) => {
                 want.generation = generation(prefix, &slot, nqn.as_deref());
-                all.wants.push((slot, want));
+                self.wants.push((slot, want));
             }
             Some(Err(error)) => {
                 warn!(volume_attachment = %want.name, %error, "a VolumeAttachment names no volume of this driver");
             }
             None => {
-                all.unmapped.insert(want.node);
+                self.unmapped.insert(want.node);
             }
         }
     }
-    all
 }
 
 #[cfg(test)]
@@ -220,7 +245,9 @@ mod tests {
         let prefix = NqnPrefix::parse("nqn.2000-02.com.mikrotik").unwrap();
         let listed =
             objects.iter().filter_map(|object| read(serde_json::from_value(object.clone()).unwrap(), DRIVER));
-        map(&prefix, listed.collect(), |name| (name == "pv-1").then(|| "pvc-1".into()))
+        let mut all = VolumeAttachments::default();
+        all.map(&prefix, listed.collect(), |name| (name == "pv-1").then(|| "pvc-1".into()));
+        all
     }
 
     #[test]

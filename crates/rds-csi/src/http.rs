@@ -1,6 +1,7 @@
 //! `/metrics`, `/livez` and `/readyz`, answered from memory.
 
 mod accept;
+mod pieces;
 mod text;
 
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use csi_server::{Readiness, ReadyState};
@@ -20,6 +21,8 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use accept::Format;
+use pieces::Pieces;
+use text::FromOpenMetrics;
 
 /// A listener that nothing was answered on yet.
 pub(crate) struct Http {
@@ -73,16 +76,21 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> impl IntoRes
     if let Some(before_scrape) = &shown.before_scrape {
         before_scrape().await;
     }
-    let mut body = String::new();
-    if let Err(error) = encoding::text::encode(&mut body, &shown.registry) {
+    let format = Format::asked_for(&headers);
+    let mut pieces = Pieces::default();
+    let encoded = match format {
+        Format::OpenMetrics => encoding::text::encode(&mut pieces, &shown.registry),
+        Format::Text => encoding::text::encode(&mut FromOpenMetrics::to(&mut pieces), &shown.registry),
+    };
+    if let Err(error) = encoded {
         return Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string()));
     }
-    let format = Format::asked_for(&headers);
-    let body = match format {
-        Format::OpenMetrics => body,
-        Format::Text => text::from_openmetrics(&body),
-    };
-    Ok(([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")], body))
+    let head = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (header::VARY, HeaderValue::from_static("accept")),
+        (header::CONTENT_LENGTH, pieces.len().into()),
+    ];
+    Ok((head, pieces.into_body()))
 }
 
 /// Ready as soon as CSI is served to those who look for it, whatever the device does: otherwise rollouts and disruption

@@ -211,7 +211,10 @@ fn parse_migration(times: &str) -> Option<Migration> {
 }
 
 fn parse_members(text: &str) -> Option<Vec<NodeRef>> {
-    text.split(',').map(NodeRef::parse).collect()
+    let mut members: Vec<NodeRef> = text.split(',').map(NodeRef::parse).collect::<Option<_>>()?;
+    // Thousands of records are kept while all volumes are looked at, and most have one member.
+    members.shrink_to_fit();
+    Some(members)
 }
 
 fn checksum(body: &str) -> String {

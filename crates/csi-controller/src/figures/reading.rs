@@ -1,6 +1,7 @@
 //! One reading of the device: which requests are sent, and what of their answers is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use routeros::{Client, DiskCounters, DiskFigures, Error, ItemId, Transport};
@@ -15,8 +16,8 @@ use super::sensors;
 pub(super) struct Reading {
     /// When the first request was sent.
     pub(super) asked: Instant,
-    /// Disks by slot; one whose slot another has too is not there, since nobody could tell them apart.
-    pub(super) disks: BTreeMap<String, Disk>,
+    /// Disks in the order of their slots.
+    pub(super) disks: Vec<Disk>,
     pub(super) pools: Vec<Pool>,
     pub(super) sensors: sensors::Values,
     /// How long the device was up, and when it said so: after the counters.
@@ -25,8 +26,10 @@ pub(super) struct Reading {
     pub(super) failed: Vec<(Source, String)>,
 }
 
-/// A disk whose figures are shown.
+/// A disk whose figures are shown. Two readings of thousands are held at a time, and what is shown of them: a slot's
+/// name is there once for both.
 pub(super) struct Disk {
+    pub(super) slot: Arc<str>,
     pub(super) id: ItemId,
     /// Absent where the device said nothing.
     pub(super) sample: Option<Sample>,
@@ -61,16 +64,20 @@ impl Source {
     }
 }
 
-/// Reads once: the list of disks, their counters where the list did not have them, the sensors, and last how long the
+/// Reads once, some `expected` disks: the list of disks, their counters where the list did not have them, the sensors, and last how long the
 /// device is up, so that a boot before the counters is seen.
 ///
 /// # Errors
 /// Only where the disks could not be listed: then the device is as good as not there.
-pub(super) async fn read<T: Transport>(client: &Client<T>, scope: &FigureScope) -> Result<Reading, Error> {
+pub(super) async fn read<T: Transport>(
+    client: &Client<T>,
+    scope: &FigureScope,
+    expected: usize,
+) -> Result<Reading, Error> {
     let asked = Instant::now();
-    let mut reading = list(client, scope, asked).await?;
+    let mut reading = list(client, scope, asked, expected).await?;
     let silent: Vec<ItemId> =
-        reading.disks.values().filter(|disk| disk.sample.is_none()).map(|disk| disk.id.clone()).collect();
+        reading.disks.iter().filter(|disk| disk.sample.is_none()).map(|disk| disk.id.clone()).collect();
     if !silent.is_empty() {
         let monitored = monitor(client, &silent, &mut reading.disks).await;
         reading.note(Source::Monitor, monitored);
@@ -90,54 +97,59 @@ async fn list<T: Transport>(
     client: &Client<T>,
     scope: &FigureScope,
     asked: Instant,
+    expected: usize,
 ) -> Result<Reading, Error> {
-    let mut rows = Vec::new();
-    let mut ambiguous = BTreeSet::new();
+    let mut disks = Vec::with_capacity(expected);
     let mut pools = Vec::new();
     let listing = client.for_each_disk_figures(|row| {
         let pool = scope.pool(&row);
         if pool.is_some() || scope.is_ours(&row) {
-            rows.push((row.slot, row.id, row.counters));
+            let sample =
+                (!row.counters.is_empty()).then(|| Sample { at: Instant::now(), counters: row.counters });
+            disks.push(Disk { slot: row.slot.into(), id: row.id, sample });
         }
         pools.extend(pool);
         Ok(())
     });
     listing.await?;
-    let at = Instant::now();
-    let mut disks = BTreeMap::new();
-    for (slot, id, counters) in rows {
-        let sample = (!counters.is_empty()).then_some(Sample { at, counters });
-        if disks.insert(slot.clone(), Disk { id, sample }).is_some() {
-            ambiguous.insert(slot);
-        }
-    }
-    disks.retain(|slot, _| !ambiguous.contains(slot));
-    let known = disks.keys().cloned().collect::<BTreeSet<_>>();
-    pools.retain(|pool: &Pool| known.contains(&pool.slot));
+    keep_distinct(&mut disks);
+    pools.retain(|pool: &Pool| position(&disks, &pool.slot).is_some());
     Ok(Reading { asked, disks, pools, sensors: sensors::Values::default(), up: None, failed: Vec::new() })
 }
 
-async fn monitor<T: Transport>(
-    client: &Client<T>,
-    ids: &[ItemId],
-    disks: &mut BTreeMap<String, Disk>,
-) -> Result<(), Error> {
-    let mut answered: Vec<(String, DiskCounters)> = Vec::new();
+/// Sorts disks by their slots. One whose slot another has too goes, and that other with it: nobody could tell them
+/// apart.
+fn keep_distinct(disks: &mut Vec<Disk>) {
+    disks.sort_unstable_by(|one, other| one.slot.cmp(&other.slot));
+    let pairs = disks.windows(2).filter(|pair| pair[0].slot == pair[1].slot);
+    let ambiguous: BTreeSet<Arc<str>> = pairs.map(|pair| Arc::clone(&pair[0].slot)).collect();
+    disks.retain(|disk| !ambiguous.contains(&disk.slot));
+}
+
+fn position(disks: &[Disk], slot: &str) -> Option<usize> {
+    disks.binary_search_by(|disk| (*disk.slot).cmp(slot)).ok()
+}
+
+async fn monitor<T: Transport>(client: &Client<T>, ids: &[ItemId], disks: &mut [Disk]) -> Result<(), Error> {
+    let mut answered: Vec<(usize, DiskCounters)> = Vec::with_capacity(ids.len());
     let monitoring = client.monitor_disks(ids, |slot, counters| {
-        answered.push((slot.to_owned(), counters));
+        answered.extend(position(disks, slot).map(|place| (place, counters)));
         Ok(())
     });
     monitoring.await?;
     let at = Instant::now();
-    for (slot, counters) in answered.into_iter().filter(|(_, counters)| !counters.is_empty()) {
-        if let Some(disk) = disks.get_mut(&slot) {
-            disk.sample = Some(Sample { at, counters });
-        }
+    for (place, counters) in answered.into_iter().filter(|(_, counters)| !counters.is_empty()) {
+        disks[place].sample = Some(Sample { at, counters });
     }
     Ok(())
 }
 
 impl Reading {
+    /// The disk in that slot.
+    pub(super) fn disk(&self, slot: &str) -> Option<&Disk> {
+        position(&self.disks, slot).map(|place| &self.disks[place])
+    }
+
     fn note<R>(&mut self, source: Source, result: Result<R, Error>) -> Option<R> {
         result.map_err(|error| self.failed.push((source, error.report()))).ok()
     }

@@ -25,7 +25,7 @@ pub(super) struct Shown {
 
 /// What is shown of a disk.
 pub(super) struct Disk {
-    pub(super) slot: String,
+    pub(super) slot: Arc<str>,
     pub(super) rates: Rates,
     pub(super) in_flight: Option<u64>,
 }
@@ -122,7 +122,7 @@ impl Collector for Board {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(shown) = self.fresh() else { return Ok(()) };
         for series in &DISK_SERIES {
-            let values = shown.disks.iter().filter_map(|disk| Some((disk.slot.as_str(), (series.of)(disk)?)));
+            let values = shown.disks.iter().filter_map(|disk| Some((&*disk.slot, (series.of)(disk)?)));
             by_slot(&mut encoder, series.name, series.help, values)?;
         }
         for (sensor, value) in SENSORS.iter().zip(&shown.sensors) {

@@ -32,23 +32,23 @@ pub(crate) struct Survey {
 
 /// The VolumeAttachments by volume.
 pub(super) struct Listed {
-    wants: BTreeMap<Slot, Vec<Want>>,
+    /// In the order of the volumes, as they came: thousands fit without a copy.
+    wants: Vec<(Slot, Want)>,
     unmapped: BTreeSet<NodeId>,
 }
 
 impl Listed {
     pub(super) fn of(all: AllAttachments) -> Self {
-        let AllAttachments { wants: all, unmapped } = all;
-        let mut wants: BTreeMap<Slot, Vec<Want>> = BTreeMap::new();
-        for (slot, want) in all {
-            wants.entry(slot).or_default().push(want);
-        }
+        let AllAttachments { mut wants, unmapped } = all;
+        wants.sort_by(|(one, _), (other, _)| one.cmp(other));
         Self { wants, unmapped }
     }
 
     /// As a decision about one volume wants it.
     pub(super) fn of_volume(&self, slot: &Slot) -> Attachments {
-        let wants = self.wants.get(slot).cloned().unwrap_or_default();
+        let first = self.wants.partition_point(|(of, _)| of < slot);
+        let of_volume = self.wants[first..].iter().take_while(|(of, _)| of == slot);
+        let wants = of_volume.map(|(_, want)| want.clone()).collect();
         Attachments { wants, unmapped: self.unmapped.clone() }
     }
 }
@@ -134,7 +134,7 @@ impl Survey {
             attachments: 0,
             highest_term: 0,
             candidates: BTreeSet::new(),
-            named: listed.wants.keys().cloned().collect(),
+            named: listed.wants.iter().map(|(slot, _)| slot.clone()).collect(),
             all_mapped: listed.unmapped.is_empty(),
             migrations: BTreeMap::new(),
         }

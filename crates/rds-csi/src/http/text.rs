@@ -3,30 +3,66 @@
 //! The formats differ in what this process shows by two things: a counter's family has the name of its samples,
 //! `_total` included, and there is neither `# UNIT` nor `# EOF`.
 
-/// Writes an OpenMetrics exposition in the text format. It has counters, gauges and histograms and no exemplars: what
-/// this process registers.
-pub(super) fn from_openmetrics(openmetrics: &str) -> String {
-    let mut text = String::with_capacity(openmetrics.len());
-    let mut lines = openmetrics.lines().peekable();
-    while let Some(line) = lines.next() {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            // The type stands in the next line, and the name depends on it.
-            let kind = lines.next_if(|next| next.starts_with("# TYPE ")).unwrap_or_default();
-            family(&mut text, help, kind);
-        } else if !line.starts_with("# UNIT ") && line != "# EOF" {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
+use std::fmt::{self, Write};
+
+/// Takes an OpenMetrics exposition, which ends with a line break, and writes it on in the text format. It has counters,
+/// gauges and histograms and no exemplars: what this process registers.
+pub(super) struct FromOpenMetrics<W> {
+    to: W,
+    /// The line that is not whole yet.
+    line: String,
+    /// What follows `# HELP`: the type stands in the next line, and the name depends on it.
+    help: Option<String>,
 }
 
-/// The two lines that begin a family, from what follows `# HELP` and the whole `# TYPE` line.
-fn family(text: &mut String, help: &str, kind: &str) {
+impl<W: Write> FromOpenMetrics<W> {
+    pub(super) fn to(to: W) -> Self {
+        Self { to, line: String::new(), help: None }
+    }
+
+    fn end_line(&mut self) -> fmt::Result {
+        let line = std::mem::take(&mut self.line);
+        let written = self.whole_line(&line);
+        // The next one is as long.
+        self.line = line;
+        self.line.clear();
+        written
+    }
+
+    fn whole_line(&mut self, line: &str) -> fmt::Result {
+        if let Some(help) = self.help.take() {
+            return family(&mut self.to, &help, line);
+        }
+        match line.strip_prefix("# HELP ") {
+            Some(help) => self.help = Some(help.to_owned()),
+            None if line.starts_with("# UNIT ") || line == "# EOF" => {}
+            None => writeln!(self.to, "{line}")?,
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for FromOpenMetrics<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive('\n') {
+            match part.strip_suffix('\n') {
+                Some(end) => {
+                    self.line.push_str(end);
+                    self.end_line()?;
+                }
+                None => self.line.push_str(part),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The two lines that begin a family, from what follows `# HELP` and the `# TYPE` line after it.
+fn family(text: &mut impl Write, help: &str, kind: &str) -> fmt::Result {
     let (name, help) = help.split_once(' ').unwrap_or((help, ""));
     let kind = kind.rsplit(' ').next().unwrap_or_default();
     let total = if kind == "counter" { "_total" } else { "" };
-    text.push_str(&format!("# HELP {name}{total} {help}\n# TYPE {name}{total} {kind}\n"));
+    writeln!(text, "# HELP {name}{total} {help}\n# TYPE {name}{total} {kind}")
 }
 
 #[cfg(test)]
@@ -44,8 +80,8 @@ mod tests {
         registry.register("calls", "Calls # TYPE of", Counter::<u64>::default());
         registry.register("now", "How many", Gauge::<i64>::default());
         registry.register_with_unit("took", "Time", Unit::Seconds, Histogram::new([0.5]));
-        let mut openmetrics = String::new();
-        prometheus_client::encoding::text::encode(&mut openmetrics, &registry).unwrap();
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut FromOpenMetrics::to(&mut text), &registry).unwrap();
         let expected = "\
             # HELP calls_total Calls # TYPE of.\n\
             # TYPE calls_total counter\n\
@@ -59,6 +95,6 @@ mod tests {
             took_seconds_count 0\n\
             took_seconds_bucket{le=\"0.5\"} 0\n\
             took_seconds_bucket{le=\"+Inf\"} 0\n";
-        assert_eq!(from_openmetrics(&openmetrics), expected);
+        assert_eq!(text, expected);
     }
 }
