@@ -7,6 +7,7 @@
 //! list of the VolumeAttachments beside one streamed list of the disks; what seems to need something is then looked at
 //! alone, under its lock, with a reading of its own and live answers.
 
+mod kept;
 mod look;
 mod survey;
 

@@ -9,6 +9,7 @@ use tonic::Status;
 use volume::{Migration, NodeId, Slot};
 
 use super::READ_TIMEOUT;
+use super::kept::Kept;
 use crate::decision::unlisted;
 use crate::observe::{Found, NotOurs, classify};
 use crate::{AllAttachments, Controller, device_error};
@@ -78,8 +79,8 @@ impl<T: Transport> Controller<T> {
         let (listed, volumes) =
             tokio::try_join!(self.surveyed_attachments(deadline), self.observed_volumes(deadline))?;
         let mut survey = Survey::begun(asked, &listed);
-        for (slot, observed) in volumes {
-            survey.take(self, slot, observed, &listed);
+        for kept in volumes {
+            survey.take(self, kept, &listed);
         }
         Ok(survey)
     }
@@ -90,13 +91,13 @@ impl<T: Transport> Controller<T> {
     }
 
     /// What the rules look at of each volume of this cluster: of ten thousand, only that fits until the list is there.
-    async fn observed_volumes(&self, deadline: Instant) -> Result<Vec<(Slot, Observed)>, Status> {
+    async fn observed_volumes(&self, deadline: Instant) -> Result<Vec<Kept>, Status> {
         let mut volumes = Vec::new();
         let client = self.client.until(deadline);
         let read = client.for_each_disk(|row| {
             let Ok(slot) = Slot::parse(&row.slot) else { return Ok(()) };
             match classify(&slot, Some(row), &self.config) {
-                Found::Ours(volume) => volumes.push((slot, volume.into_observed())),
+                Found::Ours(volume) => volumes.push(Kept::of(volume.into_observed(), &self.terms(&slot))),
                 Found::NotOurs(why @ NotOurs::Unreadable(..)) if self.is_named_here(&slot, &why) => {
                     tracing::warn!("{}", why.message(&slot, self.config.cluster_id.hash()));
                 }
@@ -140,14 +141,8 @@ impl Survey {
         }
     }
 
-    fn take<T: Transport>(
-        &mut self,
-        controller: &Controller<T>,
-        slot: Slot,
-        observed: Observed,
-        listed: &Listed,
-    ) {
-        let record = &observed.record;
+    fn take<T: Transport>(&mut self, controller: &Controller<T>, kept: Kept, listed: &Listed) {
+        let (slot, record) = (kept.slot.clone(), &kept.record);
         self.volumes += 1;
         self.attachments += record.holders.len();
         self.highest_term = self.highest_term.max(record.term);
@@ -157,6 +152,7 @@ impl Survey {
         if let Some(migration) = record.migration {
             self.migrations.insert(slot.clone(), migration);
         }
+        let observed = kept.into_observed(&controller.terms(&slot));
         if controller.needs_look(&slot, &observed, listed.of_volume(&slot)) {
             self.candidates.insert(slot);
         }
