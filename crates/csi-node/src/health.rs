@@ -1,25 +1,31 @@
 //! The health of connections and mounts (node.md rule 8), looked at while no call is: outages that last, and mounts whose
-//! device is not the volume's any more, each said once on the volume's claim.
+//! device is not the volume's any more or whose file system failed, each said once on the volume's claim.
 //!
-//! By controllers' states and device numbers only: mountinfo's options and statfs answer well of what is dead (node.md K9).
+//! By controllers' states, device numbers, and a sync of what is suspected: mountinfo's options and statfs answer well of what
+//! is dead (node.md K9).
 
+mod failed;
 mod outage;
 mod stale;
+mod suspicion;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::{ControllerState, Host, MountEntry, Subsystem};
 use tokio::time::{Duration, Instant};
-use volume::{Event, Involved, Reason, Slot};
+use volume::{Event, Involved, NqnPrefix, Reason, Slot};
 
 use crate::Node;
 use crate::attached;
 use crate::error::Result;
 use crate::records::{Phase, StageRecord};
+use crate::request::Form;
 
-use outage::{Outages, Word};
-pub(crate) use stale::{Stale, find_stale};
+use outage::{Outages, Path, Word};
+use suspicion::Suspicions;
+
+pub(crate) use stale::{Failure, Stale, find_stale};
 
 /// What a call holds is looked at once it has ended: most take less than this.
 const BUSY: Duration = Duration::from_secs(2);
@@ -35,12 +41,23 @@ struct Memory {
     stale: BTreeMap<Slot, Stale>,
     /// The controllers of ours as they were seen last.
     states: Vec<(String, ControllerState)>,
+    suspicions: Suspicions,
+    /// The file systems that are known to have failed.
+    failures: BTreeMap<Slot, Failure>,
+    /// The heads of ours as they were seen last, by name.
+    heads: BTreeSet<String>,
+    /// The heads that the kernel's log has named since the last look.
+    complaints: BTreeSet<String>,
+    /// Those that the last look was told of: what is named on and on wakes nobody.
+    heard: BTreeSet<String>,
 }
 
 /// What one look shows.
 struct Look {
     subsystems: Vec<Subsystem>,
     mounts: Vec<MountEntry>,
+    /// The heads that the kernel's log has named since the last one.
+    complaints: BTreeSet<String>,
     now: Instant,
 }
 
@@ -58,9 +75,9 @@ impl<H: Host> Node<H> {
     }
 
     async fn look_at_health(&self) -> Result<Option<Duration>> {
+        self.hear_complaints().await;
         let (subsystems, mounts) = (self.host.subsystems().await?, self.host.mounts().await?);
-        let look = Look { subsystems, mounts, now: Instant::now() };
-        self.health.lock().states = states(&look.subsystems, &self.config.nqn_prefix);
+        let look = self.health.lock().look(subsystems, mounts, &self.config.nqn_prefix);
         let records = self.records.all()?;
         let mut busy = false;
         for record in &records {
@@ -70,11 +87,12 @@ impl<H: Host> Node<H> {
                 Err(_) => busy = true,
             }
         }
+        let asked = self.ask_suspects(&look, &records).await?;
         let mut memory = self.health.lock();
-        memory.stale.retain(|slot, _| records.iter().any(|record| record.slot == *slot));
+        memory.forget_others(&records);
         memory.outages.forget_old(look.now);
         let due = memory.outages.due(look.now);
-        Ok(due.into_iter().chain(busy.then_some(BUSY)).min())
+        Ok(due.into_iter().chain(busy.then_some(BUSY)).chain(asked).min())
     }
 
     async fn look_at(&self, look: &Look, known: &StageRecord) -> Result<()> {
@@ -83,11 +101,14 @@ impl<H: Host> Node<H> {
             return Ok(());
         }
         let path = outage::path(&look.subsystems, known.nqn.as_str());
+        let is_live = matches!(path, Path::Live { .. });
         let word = self.health.lock().outages.see(known, path, look.now);
         if let Some(word) = word {
             self.say_word(known, &word);
         }
-        let stale = find_stale(&self.host, &look.subsystems, &look.mounts, known).await?;
+        let failure = self.health.failure(&known.slot);
+        let stale = find_stale(&self.host, &look.subsystems, &look.mounts, known, failure.as_ref()).await?;
+        self.health.lock().weigh(look, known, is_live, stale.as_ref());
         self.note_stale(known, stale);
         Ok(())
     }
@@ -127,9 +148,23 @@ impl<H: Host> Node<H> {
         self.events.post(Event { reason, involved: Involved::Claim(claim), message });
     }
 
-    /// Whether a controller of ours is in another state than at the last look, by a small read each.
+    /// Takes what the kernel's log complains of; whether a head of ours is, of which the last look was not told.
+    async fn hear_complaints(&self) -> bool {
+        let complaints = self.host.complaints().await;
+        let mut memory = self.health.lock();
+        let is_news =
+            complaints.iter().any(|name| memory.heads.contains(name) && !memory.heard.contains(name));
+        memory.complaints.extend(complaints);
+        is_news
+    }
+
+    /// Whether a controller of ours is in another state than at the last look, or a head of ours was complained of, by a
+    /// small read each.
     pub(crate) async fn is_changed(&self) -> bool {
         let seen = self.health.lock().states.clone();
+        if !seen.is_empty() && self.hear_complaints().await {
+            return true;
+        }
         let names: Vec<String> = seen.iter().map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
             return false;
@@ -148,7 +183,50 @@ impl Health {
     }
 }
 
-fn states(subsystems: &[Subsystem], prefix: &volume::NqnPrefix) -> Vec<(String, ControllerState)> {
+impl Memory {
+    /// Begins a look: what is heard from now on is for the next one.
+    fn look(&mut self, subsystems: Vec<Subsystem>, mounts: Vec<MountEntry>, prefix: &NqnPrefix) -> Look {
+        self.states = states(&subsystems, prefix);
+        self.heads = heads(&subsystems, prefix);
+        let complaints = std::mem::take(&mut self.complaints);
+        self.heard.clone_from(&complaints);
+        Look { subsystems, mounts, complaints, now: Instant::now() }
+    }
+
+    /// Suspects the file system of a volume whose path is down, or whose device the kernel's log names. One that is stale
+    /// already is not asked.
+    fn weigh(&mut self, look: &Look, record: &StageRecord, is_live: bool, stale: Option<&Stale>) {
+        let named = || {
+            let ours = look.subsystems.iter().filter(|subsystem| subsystem.nqn == record.nqn.as_str());
+            let mut names = ours.flat_map(|one| &one.namespaces).map(|namespace| &namespace.device.name);
+            names.any(|name| look.complaints.contains(name))
+        };
+        if stale.is_some() || record.usage.form == Form::Block {
+            self.suspicions.settled(&record.slot);
+        } else if !is_live || named() {
+            self.suspicions.suspect(&record.slot);
+        }
+    }
+
+    fn failed(&mut self, slot: &Slot, failure: Failure) {
+        self.suspicions.settled(slot);
+        self.failures.insert(slot.clone(), failure);
+    }
+
+    fn forget_others(&mut self, records: &[StageRecord]) {
+        let is_here = |slot: &Slot| records.iter().any(|record| record.slot == *slot);
+        self.stale.retain(|slot, _| is_here(slot));
+        self.failures.retain(|slot, _| is_here(slot));
+        self.suspicions.retain(is_here);
+    }
+}
+
+fn heads(subsystems: &[Subsystem], prefix: &NqnPrefix) -> BTreeSet<String> {
+    let ours = subsystems.iter().filter(|subsystem| prefix.slot_of(&subsystem.nqn).is_some());
+    ours.flat_map(|one| &one.namespaces).map(|namespace| namespace.device.name.clone()).collect()
+}
+
+fn states(subsystems: &[Subsystem], prefix: &NqnPrefix) -> Vec<(String, ControllerState)> {
     let ours = subsystems.iter().filter(|subsystem| prefix.slot_of(&subsystem.nqn).is_some());
     let controllers = ours.flat_map(|subsystem| attached::controllers(subsystems, &subsystem.nqn));
     controllers.map(|controller| (controller.name.clone(), controller.state.clone())).collect()

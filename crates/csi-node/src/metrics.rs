@@ -107,7 +107,7 @@ impl Metrics {
         );
         registry.register(
             "rds_csi_stale_mounts_detected",
-            "Mounts whose device was lost or renumbered",
+            "Mounts whose device was lost or renumbered, or whose file system failed",
             stale_mounts,
         );
         registry.register("rds_csi_stale_recoveries", "Recoveries of stale mounts at a publish", recoveries);

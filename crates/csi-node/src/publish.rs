@@ -40,6 +40,12 @@ pub(crate) enum PublishError {
         path.display(), found.0, found.1
     )]
     Stale { path: PathBuf, found: DeviceNumber, device: Device },
+    #[error(
+        "the file system of device {}:{} failed ({error}) and is still used {by}: it cannot be healed under what has it open; \
+         delete the pods that use it, and the next one gets it mounted anew",
+        device.0, device.1
+    )]
+    Failed { device: DeviceNumber, error: String, by: String },
     #[error("{} is not mounted, though the volume is recorded as staged there", path.display())]
     NothingStaged { path: PathBuf },
     #[error("Recovery failed after {attempts} attempts: {error}")]
@@ -72,7 +78,7 @@ impl PublishError {
             Self::Stale { .. } | Self::NothingStaged { .. } | Self::WrongDevice { .. } => Code::Unavailable,
             // Both pass without the pod's doing: the kubelet is to ask again.
             Self::Unfenced { .. } | Self::NotAsked { .. } => Code::Unavailable,
-            Self::TargetTaken { .. } => Code::Aborted,
+            Self::TargetTaken { .. } | Self::Failed { .. } => Code::Aborted,
             Self::TooMany { .. } => Code::ResourceExhausted,
         }
     }
@@ -123,6 +129,7 @@ async fn serve<H: Host>(
     node.host.join(volume).await?;
     let seen = Seen::observe(node, &request.slot).await?;
     let record = staged(seen.record.clone(), &request)?;
+    let seen = recovery::unmount_failed(node, volume, &record, seen).await?;
     let seen = match recovery::is_due(&seen, &record) {
         true => recovery::recover(node, volume, wire).await?,
         false => seen,

@@ -53,7 +53,9 @@ pub(crate) async fn stats<H: Host>(
         return Err(StatsError::NoPath { slot, path: wire.volume_path.clone() }.into());
     }
     let attached = look_up(&seen.subsystems, record.nqn.as_str(), 0);
-    let stale = health::find_stale(&node.host, &seen.subsystems, &seen.mounts, record).await?;
+    let failure = node.health.failure(&slot);
+    let stale =
+        health::find_stale(&node.host, &seen.subsystems, &seen.mounts, record, failure.as_ref()).await?;
     let condition = condition(&seen, record, path, &attached, stale.as_ref());
     let volume = Volume { slot: &slot, deadline };
     let usage = match (&attached, condition.abnormal) {
@@ -69,7 +71,7 @@ fn is_block(record: &StageRecord) -> bool {
     record.usage.form == Form::Block
 }
 
-/// By sysfs and device numbers; never by statfs or mountinfo's options (node.md K9, rule 8).
+/// By sysfs, device numbers and what a sync has told; never by statfs or mountinfo's options (node.md K9, rule 8).
 fn condition(
     seen: &Seen,
     record: &StageRecord,

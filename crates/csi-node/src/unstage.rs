@@ -189,6 +189,7 @@ async fn forget<H: Host>(node: &Node<H>, slot: &Slot, plan: &Plan) -> Result<()>
     }
     node.records.remove(slot)?;
     node.breakers.reset(slot);
+    node.health.forget_failure(slot);
     node.fences.forget(plan.remains.iter().map(|remains| remains.nqn.as_str()));
     Ok(())
 }

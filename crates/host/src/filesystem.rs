@@ -59,11 +59,24 @@ pub trait Filesystems {
         fs: FsType,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// syncfs(2) at a mount point.
+    /// syncfs(2) at a mount point, then fsync(2) of its root.
     ///
     /// # Errors
     /// The loss of data, as far as the kernel tells it (node.md K9).
     fn sync(&self, volume: Volume<'_>, mountpoint: &Path) -> impl Future<Output = Result<()>> + Send;
+
+    /// Whether the file system of a device still writes: as [`Filesystems::sync`], where that device is what is mounted
+    /// there. Success proves no more than that the kernel said nothing.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unwritten`]: what the kernel said of it, perhaps once only (node.md K9).
+    /// [`crate::ErrorKind::Missing`]: something else is mounted there, or nothing is.
+    fn check(
+        &self,
+        volume: Volume<'_>,
+        device: &Device,
+        mountpoint: &Path,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// statfs(2) at a mount point.
     ///

@@ -28,6 +28,8 @@ pub use helper::helper_main;
 pub use mount::{MountEntry, Mounts};
 pub use nvme::{Connection, Controller, ControllerState, Namespace, Nvme, Probe, Subsystem};
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 use volume::Slot;
 
@@ -50,4 +52,8 @@ pub trait Host: Nvme + Block + Filesystems + Mounts + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Abandoned`] where one still is at the deadline, naming it.
     fn join(&self, volume: Volume<'_>) -> impl Future<Output = Result<()>> + Send;
+
+    /// The NVMe heads, by name, that the kernel's log complains of, in what it has said since this was asked last. No more
+    /// than a suspicion: the device may be another one by now, and a log that cannot be read says nothing.
+    fn complaints(&self) -> impl Future<Output = BTreeSet<String>> + Send;
 }

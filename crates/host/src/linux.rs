@@ -3,11 +3,13 @@
 mod burst;
 mod dispatch;
 mod hold;
+mod log;
 mod paths;
 mod probe;
 mod process;
 mod uevents;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -27,6 +29,7 @@ use crate::{
 };
 
 use dispatch::Dispatcher;
+use log::KernelLog;
 
 pub use dispatch::Stuck;
 
@@ -52,6 +55,7 @@ pub struct Linux {
     dispatcher: Arc<Dispatcher>,
     roots: Roots,
     changes: watch::Receiver<()>,
+    log: Arc<KernelLog>,
 }
 
 impl Config {
@@ -77,7 +81,9 @@ impl Linux {
     /// Where the runtime directory cannot be made or read.
     pub fn new(config: Config) -> Result<Self> {
         let roots = Roots { sys: config.sys.clone(), dev: config.dev.clone() };
-        Ok(Self { dispatcher: Dispatcher::new(config, roots.clone())?, roots, changes: uevents::listen() })
+        let log = Arc::new(KernelLog::open(&config.dev));
+        let dispatcher = Dispatcher::new(config, roots.clone())?;
+        Ok(Self { dispatcher, roots, changes: uevents::listen(), log })
     }
 
     /// Helpers that were abandoned and still run: for metrics, and for people.
@@ -104,6 +110,11 @@ impl Machine for Linux {
 impl Host for Linux {
     async fn join(&self, volume: Volume<'_>) -> Result<()> {
         self.dispatcher.join(volume).await
+    }
+
+    async fn complaints(&self) -> BTreeSet<String> {
+        let log = self.log.clone();
+        tokio::task::spawn_blocking(move || log.complaints()).await.unwrap_or_default()
     }
 }
 

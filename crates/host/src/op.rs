@@ -65,6 +65,10 @@ pub(crate) enum Op {
     Sync {
         mountpoint: PathBuf,
     },
+    Check {
+        device: Device,
+        mountpoint: PathBuf,
+    },
     Usage {
         mountpoint: PathBuf,
     },
@@ -131,6 +135,7 @@ impl Op {
             Self::Mkfs { .. } => "mkfs",
             Self::Grow { .. } => "grow",
             Self::Sync { .. } => "sync",
+            Self::Check { .. } => "check",
             Self::Usage { .. } => "usage",
             Self::Mount { .. } => "mount",
             Self::Bind { .. } => "bind",

@@ -67,6 +67,11 @@ impl<M: Machine> Filesystems for M {
         self.run(volume, Op::Sync { mountpoint: mountpoint.to_owned() }).await?.done()
     }
 
+    async fn check(&self, volume: Volume<'_>, device: &Device, mountpoint: &Path) -> Result<()> {
+        let op = Op::Check { device: device.clone(), mountpoint: mountpoint.to_owned() };
+        self.run(volume, op).await?.done()
+    }
+
     async fn usage(&self, volume: Volume<'_>, mountpoint: &Path) -> Result<Usage> {
         self.run(volume, Op::Usage { mountpoint: mountpoint.to_owned() }).await?.usage()
     }

@@ -1,4 +1,4 @@
-//! Mounts whose device is not the volume's any more.
+//! Mounts whose device is not the volume's any more, or whose file system failed on it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,12 +21,23 @@ pub(crate) struct Stale {
     new: Option<Device>,
     /// Where pods have the old one.
     users: Vec<PathBuf>,
+    /// Why the file system is of no more use, where its device stays.
+    failure: Option<String>,
+}
+
+/// The kernel said that a file system could not write (node.md K9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The device that it is mounted from.
+    pub(crate) device: DeviceNumber,
+    /// What the kernel said.
+    pub(crate) error: String,
 }
 
 impl Stale {
     /// Whether it is the same finding, whoever uses it.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (self.old, &self.new) == (other.old, &other.new)
+        (self.old, &self.new, &self.failure) == (other.old, &other.new, &other.failure)
     }
 }
 
@@ -35,6 +46,12 @@ impl fmt::Display for Stale {
         let old = self.old.map_or("none".into(), |(major, minor)| format!("{major}:{minor}"));
         let new = self.new.as_ref().map_or("none".into(), Device::to_string);
         write!(formatter, "Stale mount detected - old device: {old}, new device: {new}")?;
+        if let Some(error) = &self.failure {
+            write!(
+                formatter,
+                "; its file system could not write ({error}), so what was written last may be lost and more will be"
+            )?;
+        }
         match self.users.as_slice() {
             [] => formatter.write_str("; the next pod gets it mounted anew"),
             users => {
@@ -49,7 +66,8 @@ impl fmt::Display for Stale {
     }
 }
 
-/// Compares what is mounted with what the volume's NQN leads to (node.md rule 1).
+/// Compares what is mounted with what the volume's NQN leads to (node.md rule 1). A failure counts while its device is what
+/// is mounted.
 ///
 /// # Errors
 /// Where a mount cannot be looked at: then nothing is known.
@@ -58,13 +76,16 @@ pub(crate) async fn find_stale<H: Host>(
     subsystems: &[Subsystem],
     mounts: &[MountEntry],
     record: &StageRecord,
+    failure: Option<&Failure>,
 ) -> Result<Option<Stale>> {
     let Some(remembered) = record.device else { return Ok(None) };
     let new = present(subsystems, record.nqn.as_str());
     let is_block = record.usage.form == Form::Block;
     let staged = mounted::at(mounts, &record.staging).last().map(|entry| mounted::number(entry));
     let old = if is_block { Some(remembered) } else { staged };
-    if old == new.as_ref().map(Device::number) {
+    let failure =
+        failure.filter(|failure| staged == Some(failure.device)).map(|failure| failure.error.clone());
+    if failure.is_none() && old == new.as_ref().map(Device::number) {
         return Ok(None);
     }
     let users = match old {
@@ -74,7 +95,7 @@ pub(crate) async fn find_stale<H: Host>(
     // A node that booted has its records, and nothing mounted or connected; nothing is bound of a block volume without
     // pods.
     let is_nothing = if is_block { users.is_empty() } else { old.is_none() && new.is_none() };
-    Ok((!is_nothing).then_some(Stale { old, new, users }))
+    Ok((!is_nothing).then_some(Stale { old, new, users, failure }))
 }
 
 fn present(subsystems: &[Subsystem], nqn: &str) -> Option<Device> {

@@ -3,6 +3,8 @@
 //!
 //! Nothing is taken from a pod that still has it: what it has open cannot be healed under it.
 
+use std::collections::BTreeSet;
+
 use csi_grpc::v1::{NodePublishVolumeRequest, NodeStageVolumeRequest};
 use host::{Host, Volume};
 use tokio::time::{Duration, Instant, sleep};
@@ -11,6 +13,7 @@ use super::PublishError;
 use crate::Node;
 use crate::attached::{self, Number as _};
 use crate::error::{Error, Result};
+use crate::health::Failure;
 use crate::mounted;
 use crate::records::StageRecord;
 use crate::request::{Form, StageRequest};
@@ -34,6 +37,41 @@ pub(super) fn is_due(seen: &Seen, record: &StageRecord) -> bool {
     let Some(device) = remains.devices.first().filter(|_| remains.live) else { return false };
     let mounted = mounted::at(&seen.mounts, &record.staging).into_iter().next_back();
     record.usage.form != Form::Block && mounted.map(mounted::number) != Some(device.number())
+}
+
+/// Unmounts a file system that failed while its device stayed (node.md K9), unless somebody has it: mounted anew its journal
+/// is replayed, and it is whole again. What is left to do then is what [`is_due`] finds.
+pub(super) async fn unmount_failed<H: Host>(
+    node: &Node<H>,
+    volume: Volume<'_>,
+    record: &StageRecord,
+    seen: Seen,
+) -> Result<Seen> {
+    let Some(Failure { device, error }) = node.health.failure(volume.slot) else { return Ok(seen) };
+    // An unmount of a path that is not live would hang (node.md K4).
+    let remains = Remains::of(&seen.subsystems, record.nqn.as_str());
+    if !remains.live || !remains.numbers.contains(&device) {
+        return Ok(seen);
+    }
+    let mounts = mounted::filesystems(&seen.mounts, &BTreeSet::from([device]));
+    let (staged, used): (Vec<_>, Vec<_>) =
+        mounts.into_iter().partition(|entry| entry.target == record.staging);
+    let failed = |by| PublishError::Failed { device, error: error.clone(), by };
+    if let Some(user) = used.first() {
+        return Err(failed(format!("at {}", user.target.display())).into());
+    }
+    for entry in &staged {
+        node.metrics.mounted("unmount", node.host.unmount(volume, &entry.target).await)?;
+    }
+    // A copy of the mount keeps the dead one, and a new mount would be one more of the same.
+    for device in &remains.devices {
+        if !node.host.is_free(volume, device).await? {
+            let by = "by what this driver does not see (a copy of its mount in another mount namespace, or a process)";
+            return Err(failed(by.to_owned()).into());
+        }
+    }
+    node.health.forget_failure(volume.slot);
+    Seen::observe(node, volume.slot).await
 }
 
 /// Stages anew, with a few attempts as long as the call has time.

@@ -38,6 +38,7 @@ pub(super) async fn mount<H: Host>(
         let options = request.usage.mount_options();
         let mounted = node.host.mount(volume, device, &request.staging, fs, &options).await;
         node.metrics.mounted("mount", mounted)?;
+        node.health.forget_failure(volume.slot);
     }
     if !request.usage.read_only && filesystem_bytes / BLOCK < attached.bytes / BLOCK {
         node.host.grow(volume, device, &request.staging, fs).await?;

@@ -7,6 +7,7 @@ mod breaker;
 mod crashes;
 mod events;
 mod expand;
+mod failed;
 mod fences;
 mod formats;
 mod generations;

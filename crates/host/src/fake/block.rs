@@ -99,25 +99,25 @@ impl Kernel<'_> {
 
     /// Writes a device's dirty pages back, or says that they are lost as far as this kernel does.
     pub(super) fn write_back(&mut self, minor: u32) -> std::result::Result<(), Stop> {
-        let (path, version) = (self.path(minor), self.node.version);
+        let (path, version, dead) = (self.path(minor), self.node.version, self.is_dead(minor));
         let head = self.node.heads.iter_mut().find(|head| head.minor == minor);
         let head = head.ok_or_else(|| errno("sync", EIO))?;
         match path {
-            PathState::Ready => {
+            PathState::Ready if !dead => {
                 head.queued = false;
                 head.dirty.write_back(self.target.store(&head.volume));
                 Ok(())
             }
-            PathState::Waiting => {
+            PathState::Waiting if !dead => {
                 head.queued |= !head.dirty.is_empty();
                 if head.dirty.is_empty() { Ok(()) } else { Err(Stop::Wait) }
             }
             // Linux 6.12 says it to the first sync only (node.md K9).
-            PathState::Gone if head.lost && !(head.told && version == KernelVersion::V6_12) => {
+            _ if head.lost && !(head.told && version == KernelVersion::V6_12) => {
                 head.told = true;
                 Err(Error { kind: ErrorKind::Unwritten, ..errno("sync", EIO) }.into())
             }
-            PathState::Gone => Ok(()),
+            _ => Ok(()),
         }
     }
 

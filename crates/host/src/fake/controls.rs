@@ -8,7 +8,7 @@ use super::node::{Entry, Format, Node, What};
 use super::world::Kernel;
 
 /// Every operation that can be failed; those that run in a helper can be hung as well.
-const HELPED: [&str; 17] = [
+const HELPED: [&str; 18] = [
     "connect",
     "rescan",
     "disconnect",
@@ -22,6 +22,7 @@ const HELPED: [&str; 17] = [
     "mkfs",
     "grow",
     "sync",
+    "check",
     "usage",
     "mount",
     "bind",
@@ -99,6 +100,16 @@ impl FakeKernel {
     /// Device numbers begin at this minor from now on: as after a boot with other devices.
     pub fn renumber_from(&self, minor: u32) {
         self.with(|kernel| kernel.node.first_minor = minor);
+    }
+
+    /// Shuts down the file system that is mounted at `target`, as after I/O errors: its device stays, the kernel's log
+    /// names it, statfs and mountinfo say nothing (node.md K9).
+    ///
+    /// # Panics
+    /// Where no file system is mounted there.
+    pub fn shut_down_filesystem(&self, target: &Path) {
+        let shut = self.with(|kernel| kernel.shut_down(target));
+        assert!(shut.is_ok(), "no file system is mounted at {}", target.display());
     }
 
     /// Copies the mount at `target` into a mount namespace that the driver cannot see.

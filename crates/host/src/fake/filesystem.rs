@@ -110,6 +110,44 @@ impl Kernel<'_> {
         Ok(Output::Done)
     }
 
+    /// The fsync of the root tells every time of a file system that is shut down.
+    pub(super) fn check(&mut self, device: &Device, mountpoint: &Path) -> Step {
+        let minor = self.mounted(mountpoint)?;
+        if minor != device.minor {
+            return Err(missing(format!("{device} at {}", mountpoint.display())).into());
+        }
+        self.sync(mountpoint)?;
+        if self.is_dead(minor) {
+            return Err(Error { kind: ErrorKind::Unwritten, ..errno("fsync", super::run::EIO) }.into());
+        }
+        Ok(Output::Done)
+    }
+
+    pub(super) fn is_dead(&self, minor: u32) -> bool {
+        self.node.superblocks.iter().any(|superblock| superblock.minor == minor && superblock.dead)
+    }
+
+    /// Shuts a file system down: what was not written is lost.
+    pub(super) fn shut_down(&mut self, mountpoint: &Path) -> Result<()> {
+        let minor = self.mounted(mountpoint)?;
+        let mut superblocks = self.node.superblocks.iter_mut();
+        superblocks.by_ref().filter(|superblock| superblock.minor == minor).for_each(|one| one.dead = true);
+        for head in self.node.heads.iter_mut().filter(|head| head.minor == minor) {
+            head.dirty.drop_all();
+            (head.lost, head.told) = (true, false);
+            let name = head.device().name;
+            self.node.complaints.insert(name);
+        }
+        Ok(())
+    }
+
+    /// What a file system lost is its own: the next one on the device begins anew.
+    pub(super) fn forget_loss(&mut self, minor: u32) {
+        for head in self.node.heads.iter_mut().filter(|head| head.minor == minor) {
+            (head.lost, head.told) = (false, false);
+        }
+    }
+
     pub(super) fn usage(&mut self, mountpoint: &Path) -> Step {
         let minor = self.mounted(mountpoint)?;
         let fs = self.filesystem(minor)?;
@@ -150,6 +188,9 @@ impl Kernel<'_> {
 
     /// Writes a whole file into the page cache.
     pub(super) fn write_file(&mut self, minor: u32, name: &str, bytes: &[u8]) -> Result<()> {
+        if self.is_dead(minor) {
+            return Err(errno("write", super::run::EIO));
+        }
         let fs = self.filesystem(minor)?;
         let fits = self.medium(minor, |medium| image::write_file(medium, fs, name, bytes))?;
         if fits { Ok(()) } else { Err(errno("write", ENOSPC)) }

@@ -1,5 +1,6 @@
 //! The driver's hold on a fake node.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -123,5 +124,10 @@ impl Host for FakeKernel {
             self.look(|kernel| kernel.forget(volume.slot, &outcome));
         }
         Ok(())
+    }
+
+    async fn complaints(&self) -> BTreeSet<String> {
+        self.alive().await;
+        self.look(|kernel| std::mem::take(&mut kernel.node.complaints))
     }
 }

@@ -90,7 +90,7 @@ impl Kernel<'_> {
             return Err(errno("mount: wrong fs type, bad superblock", EINVAL).into());
         }
         if !self.node.superblocks.iter().any(|superblock| superblock.minor == minor) {
-            self.node.superblocks.push(Superblock { minor, fs, foreign: 0 });
+            self.node.superblocks.push(Superblock { minor, fs, foreign: 0, dead: false });
             self.medium(minor, |medium| image::note_mount(medium, fs))?;
         }
         let readonly = options.iter().any(|option| option == "ro");
@@ -154,8 +154,12 @@ impl Kernel<'_> {
         let minors: Vec<u32> = unused.map(|superblock| superblock.minor).collect();
         let mut moved = false;
         for minor in minors {
-            if self.path(minor) != PathState::Gone && self.write_back(minor).is_err() {
+            let dead = self.is_dead(minor);
+            if !dead && self.path(minor) != PathState::Gone && self.write_back(minor).is_err() {
                 continue;
+            }
+            if dead {
+                self.forget_loss(minor);
             }
             self.node.superblocks.retain(|superblock| superblock.minor != minor);
             self.free_head(minor);

@@ -51,6 +51,7 @@ pub(super) struct Node {
     pub(super) effects: Effects,
     pub(super) failures: Vec<(String, i32)>,
     pub(super) hung: BTreeSet<String>,
+    pub(super) complaints: BTreeSet<String>,
     pub(super) formats: Vec<Format>,
     /// Minors below this are taken by others, so that numbers differ from run to run.
     pub(super) first_minor: u32,
@@ -93,6 +94,8 @@ pub(super) struct Superblock {
     pub(super) fs: FsType,
     /// Copies of its mounts in other mount namespaces (node.md K6).
     pub(super) foreign: usize,
+    /// Shut down after I/O errors: it takes nothing more, and only a sync tells (node.md K9).
+    pub(super) dead: bool,
 }
 
 /// How mountinfo shows the root of a bind mount whose file was removed (Linux, `dentry_path`).
@@ -151,6 +154,7 @@ impl Node {
             effects: Effects::new(),
             failures: Vec::new(),
             hung: BTreeSet::new(),
+            complaints: BTreeSet::new(),
             formats: Vec::new(),
             first_minor: 1,
         }

@@ -126,6 +126,7 @@ impl Kernel<'_> {
             Op::Mkfs { device, fs, uuid, bytes } => self.mkfs(device, *fs, uuid, *bytes),
             Op::Grow { device, mountpoint, fs } => self.grow(device, mountpoint, *fs),
             Op::Sync { mountpoint } => self.sync(mountpoint),
+            Op::Check { device, mountpoint } => self.check(device, mountpoint),
             Op::Usage { mountpoint } => self.usage(mountpoint),
             Op::Mount { device, target, fs, options } => self.mount(device, target, *fs, options),
             Op::Bind { source, target, readonly } => self.bind(source, target, *readonly),

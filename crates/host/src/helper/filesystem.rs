@@ -14,6 +14,7 @@ use crate::protocol::Roots;
 use crate::{Device, Error, ErrorKind, Result, Usage};
 
 use super::block::{PLAIN, open, unwritten};
+use super::mount::mounted_at;
 use super::tool::run;
 
 /// The block size of both, so that ext4's block counts can be given.
@@ -100,7 +101,21 @@ pub(super) fn sync(mountpoint: &Path) -> Result<Output> {
         _ => Error::io("open", mountpoint, &error),
     })?;
     rustix::fs::syncfs(&directory).map_err(|error| unwritten("syncfs", mountpoint, &error.into()))?;
+    // syncfs may have told another caller before (node.md K9); what is shut down refuses every fsync, of a directory too
+    // (Linux, ext4_sync_file and xfs_dir_fsync).
+    directory.sync_all().map_err(|error| unwritten("fsync", mountpoint, &error))?;
     Ok(Output::Done)
+}
+
+pub(super) fn check(device: &Device, mountpoint: &Path) -> Result<Output> {
+    // By the table, since a dead xfs refuses to be looked at. No unmount of the volume runs beside this.
+    match mounted_at(mountpoint)? {
+        Some(mount) if (mount.major, mount.minor) == (device.major, device.minor) => sync(mountpoint),
+        _ => {
+            let message = format!("{device} is not what is mounted at {}", mountpoint.display());
+            Err(Error::new(ErrorKind::Missing, message))
+        }
+    }
 }
 
 pub(super) fn usage(mountpoint: &Path) -> Result<Output> {
@@ -118,7 +133,17 @@ pub(super) fn usage(mountpoint: &Path) -> Result<Output> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn only_the_device_that_is_mounted_there_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let device = Device { name: "nvme0n1".into(), major: 259, minor: 1, nqn: None };
+        for path in [directory.path(), Path::new("/proc"), Path::new("/nonexistent")] {
+            assert_eq!(check(&device, path).unwrap_err().kind, ErrorKind::Missing, "{}", path.display());
+        }
+    }
 
     #[test]
     fn only_what_nobody_ever_mounted_and_we_made_is_made_again() {

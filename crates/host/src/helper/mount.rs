@@ -10,7 +10,7 @@ use volume::FsType;
 
 use crate::op::Output;
 use crate::protocol::Roots;
-use crate::{Device, Error, ErrorKind, Result, mountinfo};
+use crate::{Device, Error, ErrorKind, MountEntry, Result, mountinfo};
 
 use super::block::{PLAIN, open};
 
@@ -99,16 +99,17 @@ pub(super) fn unmount(target: &Path) -> Result<Output> {
     match rustix::mount::unmount(target, UnmountFlags::NOFOLLOW) {
         Ok(()) | Err(Errno::NOENT) => Ok(Output::Done),
         // Nothing is mounted there, or it may not be unmounted: only the table tells.
-        Err(error @ Errno::INVAL) if is_mounted(target)? => Err(errno("unmount", target, error)),
+        Err(error @ Errno::INVAL) if mounted_at(target)?.is_some() => Err(errno("unmount", target, error)),
         Err(Errno::INVAL) => Ok(Output::Done),
         Err(error) => Err(errno("unmount", target, error)),
     }
 }
 
-fn is_mounted(target: &Path) -> Result<bool> {
+/// What is mounted topmost at exactly this path.
+pub(super) fn mounted_at(target: &Path) -> Result<Option<MountEntry>> {
     let table = Path::new("/proc/self/mountinfo");
     let bytes = std::fs::read(table).map_err(|error| Error::io("read", table, &error))?;
-    Ok(mountinfo::parse(&bytes)?.iter().any(|mount| mount.target == target))
+    Ok(mountinfo::parse(&bytes)?.into_iter().rfind(|mount| mount.target == target))
 }
 
 #[cfg(test)]
