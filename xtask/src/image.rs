@@ -32,6 +32,12 @@ const CONTAINERFILE: &str = "deploy/Containerfile";
 /// The image's name, here and in the archive.
 const NAME: &str = "rds-csi";
 
+/// The bill of materials, in the target folder.
+const BILL: &str = "rds-csi.spdx.json";
+
+/// Where the build context has the binary, below the target folder.
+const BINARY: &str = "context/dist/rds-csi";
+
 /// Which state of the project an image is of.
 struct Source {
     version: String,
@@ -43,16 +49,50 @@ struct Source {
     committed_at: String,
 }
 
+/// The variable that tells tests where the image's archive is.
+pub(crate) const IMAGE: &str = "RDS_CSI_IMAGE";
+
 /// Builds, checks and describes the image; of `binary`, or of the one that is built for it.
 pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
-    install(NEEDED)?;
     let binary = match binary {
         Some(binary) => binary,
         None => binaries::release()?.join(NAME),
     };
+    build(&binary)
+}
+
+/// The archive of the image of the release's binary; built, unless the last one that was built is of it.
+pub(crate) fn of_the_release() -> Result<PathBuf> {
+    let (binary, archive) = (binaries::release()?.join(NAME), archive()?);
+    if !is_of(&archive, &binary)? {
+        build(&binary)?;
+    }
+    Ok(archive)
+}
+
+/// Where the archive is, once there is one.
+pub(crate) fn archive() -> Result<PathBuf> {
+    Ok(target()?.join("rds-csi.oci.tar"))
+}
+
+fn target() -> Result<PathBuf> {
+    Ok(binaries::target()?.join("image"))
+}
+
+/// Whether the archive was built of that binary, by the recipe as it is now.
+fn is_of(archive: &Path, binary: &Path) -> Result<bool> {
+    let built = |path: &Path| fs::metadata(path).and_then(|of| of.modified()).ok();
+    let is_newer = built(archive).is_some() && built(archive) > built(Path::new(CONTAINERFILE));
+    let used = fs::read(target()?.join(BINARY)).unwrap_or_default();
+    Ok(is_newer && used == fs::read(binary).with_context(|| format!("read {}", binary.display()))?)
+}
+
+fn build(binary: &Path) -> Result<()> {
+    install(NEEDED)?;
     let start = Instant::now();
-    let target = binaries::target()?.join("image");
-    let context = context(&target, &binary)?;
+    let target = target()?;
+    remove_former(&target)?;
+    let context = context(&target, binary)?;
     let source = Source::of_this_tree()?;
     let builder = Builder::open()?;
     let base = base::debian(&builder)?;
@@ -65,22 +105,27 @@ pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
     builder.build(&build, &image, &source.committed)?;
     let delivered = deliver(&builder, &image, &source, &target);
     if let Ok(archive) = &delivered {
-        contents::print(&builder, &base, &image, &binary, archive)?;
+        contents::print(&builder, &base, &image, binary, archive)?;
     }
     builder.forget(&image)?;
     println!("{} in {} s", delivered?.display(), start.elapsed().as_secs());
     Ok(())
 }
 
-/// Puts the archive and the bill of materials into `target`; nothing, if the image is not fit.
-fn deliver(builder: &Builder, image: &str, source: &Source, target: &Path) -> Result<PathBuf> {
-    let (archive, bill) = (target.join("rds-csi.oci.tar"), target.join("rds-csi.spdx.json"));
-    for of_another_run in [&archive, &bill] {
+/// Before anything else changes: what a failed build leaves must not be taken for its result.
+fn remove_former(target: &Path) -> Result<()> {
+    for of_another_run in [archive()?, target.join(BILL)] {
         if of_another_run.exists() {
-            fs::remove_file(of_another_run)
+            fs::remove_file(&of_another_run)
                 .with_context(|| format!("remove {}", of_another_run.display()))?;
         }
     }
+    Ok(())
+}
+
+/// Puts the archive and the bill of materials into `target`; nothing, if the image is not fit.
+fn deliver(builder: &Builder, image: &str, source: &Source, target: &Path) -> Result<PathBuf> {
+    let (archive, bill) = (archive()?, target.join(BILL));
     let container = builder.container(image)?;
     check::image(&container)?;
     let document = sbom::document(source, &contents::packages(&container)?, &sbom::crates()?)?;

@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 
 use crate::binaries::{self, BINARIES};
+use crate::image::{self, IMAGE};
 use crate::machine::{self, Needed};
 use crate::process::{cargo, run, run_seeing};
 use crate::tally::Tally;
@@ -98,10 +99,12 @@ fn built(programs: &OnceCell<TestPrograms>) -> Result<&TestPrograms> {
     Ok(programs.get_or_init(|| built))
 }
 
-/// Builds the programs of Kubernetes and prints the variables for a test by hand.
+/// Builds the programs of Kubernetes and prints the variables for a test by hand. The image is there once `cargo xtask
+/// image` has built it.
 pub(crate) fn tools() -> Result<()> {
-    println!("export {}={}", api::TOOLS, api::tools()?.display());
+    println!("export {}={}", api::TOOLS, cluster::tools()?.display());
     println!("export {BINARIES}={}", binaries::target()?.join("debug").display());
+    println!("export {IMAGE}={}", image::archive()?.display());
     Ok(())
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn demo(kernel: &str, cluster: bool, keep: bool) -> Result<()> {
     if cluster {
         machine::install(api::NEEDED)?;
         demo.args(["demo_cluster", "--", kernel]).args(keep.then_some("--keep"));
-        demo.env(api::TOOLS, cluster::tools()?);
+        demo.env(api::TOOLS, cluster::tools()?).env(IMAGE, image::of_the_release()?);
     } else {
         demo.args(["demo", "--", kernel]);
     }

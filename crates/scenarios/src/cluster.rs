@@ -16,7 +16,6 @@ use crate::csi::node_id;
 use crate::folder::Folder;
 use crate::{Device, Target};
 pub use guests::GuestCluster;
-pub(crate) use guests::NODE_ACCOUNT;
 pub use kubelet::{Kubelet, PodVolume};
 pub use pod::ControllerPod;
 pub use virtual_machine::{VirtualMachine, hot_plug_name, hot_plug_pod};

@@ -1,9 +1,13 @@
-//! A whole cluster: a real control plane and the driver's controllers on this machine, an RDS and nodes with real
-//! kubelets in guests.
+//! A whole cluster: a real control plane on this machine, an RDS and nodes with real kubelets in guests, and the driver
+//! as it ships: its image and its chart, installed by helm.
 
 mod acts;
+mod chart;
 mod configuration;
 mod container_image;
+mod container_store;
+mod driver;
+mod metrics;
 mod node;
 mod pods;
 mod root_image;
@@ -19,13 +23,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use microvm::{Dialer, HOST, Kernel, Lab};
 use serde_json::Value;
-use tempfile::TempDir;
 use testbed::{ControlPlane, Egress, Kubectl, Options, Tools, objects};
 
 use crate::Rds;
-use crate::cluster::{ClusterOptions, ControllerPod, DRIVER, install, provision, start_pods};
+use crate::cluster::{ClusterOptions, DRIVER, provision};
 
+pub use chart::Release;
 pub use container_image::{BUSYBOX, ContainerImage};
+pub use metrics::Scraper;
 pub use node::KubeletNode;
 pub use pods::{shell_block_pod, shell_deployment, shell_pod, shell_stateful_set};
 
@@ -36,46 +41,47 @@ const READY: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct WholeCluster {
     // In the order of their ends: the control plane owns the folder.
-    /// The controllers with their sidecars.
-    pub pods: Vec<ControllerPod>,
     _egress: Egress,
+    /// The driver's installation.
+    pub release: Release,
     /// The nodes.
     pub nodes: Vec<KubeletNode>,
     /// The device.
     pub rds: Rds,
     /// The control plane.
     pub control_plane: ControlPlane,
-    _folder: TempDir,
 }
 
 impl WholeCluster {
-    /// Boots an RDS and nodes of these names, and waits until a controller leads and every node is Ready and has the
-    /// driver. Says on standard error how long each took.
+    /// Boots an RDS and nodes of these names, installs the chart, and waits until a controller leads and every node is
+    /// Ready and has the driver. Says on standard error how long each took. Of the options, the rights are the chart's.
     ///
     /// # Errors
-    /// Where a part does not come up.
+    /// Where a part does not come up; what helm says, with what the driver's pods are and have said.
     pub fn boot(kernel: Kernel, names: &[&str], options: &ClusterOptions) -> Result<Self> {
         let (tools, time) = (Tools::from_environment()?, Instant::now());
         let told = |what: &str| eprintln!("{:6.1} s  {what}", time.elapsed().as_secs_f32());
         let image = root_image::make(&tools)?;
         told("the nodes' image is there");
         let control_plane = ControlPlane::start_with(&tools, &plane_options())?;
-        install(&control_plane, options)?;
         told("the control plane serves");
         let (rds, nodes) = boot_guests(kernel, names, &image, &control_plane, options)?;
         told("the guests run, kubelets are started");
-        let (target, folder) = rds.target()?;
         let egress = egress(&control_plane, &nodes)?;
-        let pods = start_pods(&control_plane, &target, options)?;
-        told("a controller leads");
-        let cluster = Self { pods, _egress: egress, nodes, rds, control_plane, _folder: folder };
+        let release = Release::prepare(&tools, &control_plane, &rds, options)?;
+        let cluster = Self { _egress: egress, release, nodes, rds, control_plane };
+        // Before there are pods: the first node that is Ready would get all the controllers.
         for name in names {
             cluster.wait_until_ready(name)?;
-            told(&format!("node {name} is Ready"));
-            cluster.node(name).start_driver()?;
-            cluster.wait_until_registered(name)?;
-            told(&format!("node {name} has the driver"));
         }
+        told("every node is Ready");
+        cluster.release.install(&[]).with_context(|| cluster.driver_report())?;
+        told("helm has installed the chart: its pods are ready");
+        for name in names {
+            cluster.wait_until_registered(name)?;
+        }
+        cluster.wait_for_leader()?;
+        told("every node has the driver, a controller leads");
         Ok(cluster)
     }
 
@@ -118,12 +124,11 @@ impl WholeCluster {
     /// Waits until a node's kubelet has the driver.
     ///
     /// # Errors
-    /// Where it has not, with the end of the driver's log.
+    /// Where it has not, with what the driver's pods are and have said.
     pub fn wait_until_registered(&self, name: &str) -> Result<()> {
         let (node, driver) =
             (format!("csinode/{name}"), format!("--for=jsonpath={{.spec.drivers[0].name}}={DRIVER}"));
-        let log = || tail(&self.node(name).driver_log());
-        self.admin().wait(&[&node, &driver], READY).with_context(log)
+        self.admin().wait(&[&node, &driver], READY).with_context(|| self.driver_report())
     }
 
     /// Makes a claim and waits until it is bound; answers its PersistentVolume.

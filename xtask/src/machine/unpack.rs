@@ -10,21 +10,22 @@ use anyhow::{Context, Result, ensure};
 use super::{Needed, apt, cache};
 use crate::process::run;
 
-/// Fetches a program from below the package's `/usr/bin` into `programs/` of the cache, once.
-pub(crate) fn unpack(needed: &Needed) -> Result<()> {
+/// Fetches a program from below the package's `/usr/bin` into `programs/` of the cache, once; answers that folder.
+pub(crate) fn unpack(needed: &Needed) -> Result<PathBuf> {
     let folder = cache()?.join("programs");
     let program = folder.join(needed.program);
     if program.is_file() {
-        return Ok(());
+        return Ok(folder);
     }
-    println!("fetching {} from Debian's package {} (not installed)", needed.program, needed.package);
+    eprintln!("fetching {} from Debian's package {} (not installed)", needed.program, needed.package);
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let archive = download(needed.package, &folder)?;
     let partial = program.with_extension("partial");
     extract(&archive, needed.program, &partial)?;
     fs::set_permissions(&partial, Permissions::from_mode(0o755))?;
     fs::rename(&partial, &program).with_context(|| format!("keep {}", program.display()))?;
-    fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
+    fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))?;
+    Ok(folder)
 }
 
 /// The package's archive, in `folder`.

@@ -1,4 +1,5 @@
-//! A whole cluster: a real control plane, and nodes with real kubelets in guests. By hand, for its time.
+//! A whole cluster: a real control plane, nodes with real kubelets in guests, and the image and chart that ship. By hand,
+//! for its time.
 
 use std::ffi::OsString;
 
@@ -6,8 +7,9 @@ use anyhow::{Context, Result};
 
 use super::{GUESTS, api, counted};
 use crate::binaries::{self, BINARIES};
-use crate::go_tools::NODE;
-use crate::machine::install;
+use crate::go_tools::{HELM, NODE};
+use crate::image::{self, IMAGE};
+use crate::machine::{Needed, install, unpack};
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
 
@@ -18,22 +20,31 @@ pub(super) const TARGET: &str = "cluster";
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(GUESTS)?;
     install(api::NEEDED)?;
-    let (tools, folder) = (tools()?, binaries::release()?);
+    let (tools, folder, image) = (tools()?, binaries::release()?, image::of_the_release()?);
     println!("-- a claim's life, step by step");
     let life = &mut programs.binary("demo_cluster")?.command();
-    let mut tally = counted(life.env(api::TOOLS, &tools).env(BINARIES, &folder))?;
+    let mut tally = counted(life.env(api::TOOLS, &tools).env(BINARIES, &folder).env(IMAGE, &image))?;
     println!("-- nodes and their pods");
     let nodes = &mut programs.test("scenarios", TARGET)?.command();
-    tally += counted(
-        nodes.args(["--test-threads=1", "--nocapture"]).env(api::TOOLS, tools).env(BINARIES, folder),
-    )?;
+    nodes.args(["--test-threads=1", "--nocapture"]);
+    tally += counted(nodes.env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image))?;
     Ok(tally)
 }
 
-/// The folders of the programs of the control plane and of nodes.
+/// What scrapes the driver. Its package brings the server as a service, hence not installed.
+const PROMETHEUS: [Needed; 2] = [
+    Needed { program: "prometheus", package: "prometheus" },
+    Needed { program: "promtool", package: "prometheus" },
+];
+
+/// The folders of all programs that a cluster is made of.
 pub(super) fn tools() -> Result<OsString> {
     let control_plane = api::tools()?;
-    let nodes = NODE.iter().map(|module| module.build()).collect::<Result<Vec<_>>>()?;
-    let all = std::env::split_paths(&control_plane).chain(nodes);
+    let mut folders = NODE.iter().chain([&HELM]).map(|module| module.build()).collect::<Result<Vec<_>>>()?;
+    for needed in &PROMETHEUS {
+        folders.push(unpack(needed)?);
+    }
+    folders.dedup();
+    let all = std::env::split_paths(&control_plane).chain(folders);
     std::env::join_paths(all).context("the cache's path has a colon")
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use super::{GUESTS, api, cluster, counted};
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::E2E;
+use crate::image::{self, IMAGE};
 use crate::machine::install;
 use crate::process::{self, cargo};
 use crate::tally::Tally;
@@ -18,9 +19,11 @@ pub(super) fn run(arguments: &[String]) -> Result<Tally> {
     install(api::NEEDED)?;
     let built = std::env::split_paths(&cluster::tools()?).chain([E2E.build()?]).collect::<Vec<_>>();
     let tools = std::env::join_paths(built).context("the cache's path has a colon")?;
-    let folder = binaries::release()?;
+    let (folder, image) = (binaries::release()?, image::of_the_release()?);
     println!("building the suite's runner");
     process::run(cargo().args(["build", "--quiet", "-p", "scenarios", "--bin", PROGRAM]))?;
     let program = binaries::target()?.join("debug").join(PROGRAM);
-    counted(std::process::Command::new(program).args(arguments).env(api::TOOLS, tools).env(BINARIES, folder))
+    let suite = &mut std::process::Command::new(program);
+    suite.args(arguments).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image);
+    counted(suite)
 }

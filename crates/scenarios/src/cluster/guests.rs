@@ -14,7 +14,7 @@ use crate::guests::Guests;
 use crate::{Node, Options, Rds, system};
 
 /// The service account of the nodes.
-pub(crate) const NODE_ACCOUNT: &str = "rds-csi-node";
+const NODE_ACCOUNT: &str = "rds-csi-node";
 /// Where a node guest has its kubeconfig.
 const KUBECONFIG: &str = "/etc/rds-csi/kubeconfig";
 

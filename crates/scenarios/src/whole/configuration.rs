@@ -51,6 +51,8 @@ pub(super) fn kubelet() -> Value {
             "webhook": { "enabled": false },
         },
         "authorization": { "mode": "Webhook" },
+        // Nobody serves names there. Without one the kubelet would warn at every pod that asks for the cluster's.
+        "clusterDNS": ["10.96.0.10"], "clusterDomain": "cluster.local",
         "cgroupDriver": "cgroupfs",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "failSwapOn": false,

@@ -1,17 +1,15 @@
-//! A node with a real kubelet: a guest with containerd, CNI and the driver.
+//! A node with a real kubelet: a guest with containerd and CNI. All else on it are pods.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use microvm::{Background, Guest, GuestBuilder, HOST, Lab};
 use testbed::{ControlPlane, Proxy};
 
-use super::{configuration, root_image};
-use crate::binary;
-use crate::cluster::{DRIVER, NAMESPACE, NODE_ACCOUNT};
+use super::configuration;
 
 /// Where the authority of the control plane is.
 pub(super) const AUTHORITY: &str = "/etc/kubernetes/ca.pem";
@@ -20,10 +18,9 @@ pub(super) const SERVICE: [u8; 4] = [10, 96, 0, 1];
 /// Where the kubelet's configuration is, and who it is to the API server.
 const KUBELET_CONFIGURATION: &str = "/etc/kubernetes/kubelet.json";
 const KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.kubeconfig";
-/// Who the driver is.
-const DRIVER_KUBECONFIG: &str = "/etc/kubernetes/rds-csi.kubeconfig";
-/// kubelet and containerd use 215 MiB, the pods of a test little more.
-const MEMORY_MIB: u32 = 768;
+/// kubelet and containerd use 215 MiB, a controller with its three sidecars as much, the driver and the pods of a test
+/// little more.
+const MEMORY_MIB: u32 = 1280;
 /// What containers and their network need of the kernel beside what every guest has.
 const MODULES: [&str; 16] = [
     "overlay",
@@ -65,13 +62,11 @@ pub struct KubeletNode {
 struct Credentials {
     authority: Vec<u8>,
     kubelet: Vec<u8>,
-    driver: Vec<u8>,
 }
 
 /// What runs on the node, in the order of their ends.
 #[derive(Debug, Default)]
 struct Programs {
-    driver: Option<Background>,
     kubelet: Option<Background>,
     containerd: Option<Background>,
 }
@@ -86,7 +81,6 @@ impl KubeletNode {
     ) -> Result<(GuestBuilder, Proxy)> {
         let api = Proxy::start(control_plane.address())?;
         let guest = lab.guest(name).root(image).memory_mib(MEMORY_MIB).host_port(api.address().port());
-        let guest = guest.binary(binary("rds-csi")?, "/usr/bin/rds-csi");
         Ok((MODULES.iter().fold(guest, |guest, module| guest.module(module)), api))
     }
 
@@ -95,11 +89,9 @@ impl KubeletNode {
         let server = SocketAddr::from((HOST, api.address().port()));
         let user = format!("system:node:{}", guest.name());
         let kubelet = control_plane.kubeconfig_for_at(&user, Some("system:nodes"), server)?;
-        let driver = control_plane.kubeconfig_of_service_account(NAMESPACE, NODE_ACCOUNT, server)?;
         let credentials = Credentials {
             authority: std::fs::read(control_plane.authority())?,
             kubelet: std::fs::read(kubelet)?,
-            driver: std::fs::read(driver)?,
         };
         let node = Self { guest, api, credentials, programs: Mutex::default() };
         node.start_kubelet()?;
@@ -122,24 +114,6 @@ impl KubeletNode {
         self.start_kubelet()
     }
 
-    /// Starts the driver, which registers with the kubelet; it has the rights of the nodes' service account. Starts it
-    /// again after [`KubeletNode::kill_driver`].
-    ///
-    /// # Errors
-    /// Where it does not say that it serves.
-    pub fn start_driver(&self) -> Result<()> {
-        let folder = format!("/var/lib/kubelet/plugins/{DRIVER}");
-        let driver = self.guest.spawn(&format!(
-            "mkdir -p {folder} && exec rds-csi node --endpoint unix://{folder}/csi.sock --node-name {} \
-             --registration-socket unix:///var/lib/kubelet/plugins_registry/{DRIVER}-reg.sock \
-             --kubeconfig {DRIVER_KUBECONFIG} --metrics-address 127.0.0.1:9809 2>&1",
-            self.guest.name()
-        ))?;
-        driver.wait_for_stdout("serving", START).with_context(|| self.guest.console_tail())?;
-        self.programs().driver = Some(driver);
-        Ok(())
-    }
-
     /// Gives containerd an image, as an OCI archive.
     ///
     /// # Errors
@@ -151,15 +125,13 @@ impl KubeletNode {
         Ok(())
     }
 
-    /// SIGKILLs the driver: what it did to the kernel stays.
-    pub fn kill_driver(&self) {
-        self.programs().driver.take();
-    }
-
-    /// What the driver has logged since it was started.
-    #[must_use]
-    pub fn driver_log(&self) -> String {
-        log(self.programs().driver.as_ref())
+    /// SIGKILLs the driver's process of that role, `node` or `controller`, where it runs here: what it did to the kernel
+    /// stays, its sidecars too, and the kubelet starts its container again.
+    ///
+    /// # Errors
+    /// Where it does not run here.
+    pub fn kill_driver(&self, role: &str) -> Result<()> {
+        Ok(self.guest.sh(&format!("pkill -KILL -f '^/usr/bin/rds-csi {role} '")).map(drop)?)
     }
 
     /// What the kubelet has logged since it was started.
@@ -183,8 +155,6 @@ impl KubeletNode {
         ensure!(prepared.success(), "{}: {prepared}", self.guest.name());
         let containerd = self.guest.spawn("exec containerd 2>&1")?;
         containerd.wait_for_stdout("containerd successfully booted", START)?;
-        let import = self.guest.command(root_image::IMPORT).deadline(START).run()?;
-        ensure!(import.success(), "{}: {import}", self.guest.name());
         let (name, address) = (self.guest.name(), self.guest.address());
         let kubelet = self.guest.spawn(&format!(
             "exec kubelet --config={KUBELET_CONFIGURATION} --kubeconfig={KUBELET_KUBECONFIG} \
@@ -203,7 +173,6 @@ impl KubeletNode {
             ("/etc/cni/net.d/10-pods.conflist", network.into()),
             (KUBELET_CONFIGURATION, configuration::kubelet().to_string().into()),
             (KUBELET_KUBECONFIG, self.credentials.kubelet.clone()),
-            (DRIVER_KUBECONFIG, self.credentials.driver.clone()),
             (AUTHORITY, self.credentials.authority.clone()),
         ];
         self.guest.sh("mkdir -p /etc/containerd /etc/cni/net.d /etc/kubernetes")?;

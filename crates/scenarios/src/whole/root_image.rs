@@ -1,21 +1,26 @@
-//! The root file system of a node: Debian, containerd, CNI plugins, the kubelet and the images of the tests' pods.
+//! The root file system of a node: Debian, containerd, CNI plugins, the kubelet, and in containerd's store every image
+//! that pods have: nothing is ever pulled.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use microvm::{GIB, RootImage};
 use testbed::Tools;
 
+use super::chart::{DRIVER_IMAGE, SIDECARS, Sidecar};
 use super::container_image::{BUSYBOX, ContainerImage, PAUSE};
+use super::container_store::{Archive, fill};
+use crate::binaries::image as driver;
 
-/// Where container images lie in it.
-const IMAGES: &str = "/var/lib/images";
-/// Gives them to containerd.
-pub(super) const IMPORT: &str =
-    "set -e; for image in /var/lib/images/*.tar; do ctr -n k8s.io images import --local $image; done";
-/// A third is used; the rest is for containers, logs and the images' contents.
-const BYTES: u64 = 3 * GIB;
-/// What kubelet, containerd and a driver on the host's side of a node use.
+/// What the store is made of lies here, so that the image counts as another when it is; the node has none of it.
+const INGREDIENTS: &str = "/var/lib/images";
+/// The host's busybox, which is in the images.
+const SHELL: &str = "/bin/busybox";
+/// Half is used; the rest is for containers, logs and volumes that a test imports.
+const BYTES: u64 = 4 * GIB;
+/// What kubelet and containerd use. What the driver uses is in its image, and nowhere else.
 const PACKAGES: [&str; 6] = ["e2fsprogs", "iproute2", "iptables", "procps", "runc", "xfsprogs"];
 /// Programs of the cache, and where they go.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -34,8 +39,37 @@ pub(super) fn make(tools: &Tools) -> Result<PathBuf> {
     for (name, folder) in PROGRAMS {
         image = image.file(tools.program(name)?, &format!("{folder}/{name}"));
     }
-    for (file, name) in [("pause", PAUSE), ("busybox", BUSYBOX)] {
-        image = image.content(&format!("{IMAGES}/{file}.tar"), ContainerImage::shell(name).archive()?);
+    for Sidecar { program, .. } in SIDECARS {
+        image = image.file(tools.program(program)?, &ingredient(program));
     }
-    Ok(image.make()?)
+    image = image.file(SHELL, &ingredient("busybox")).file(driver()?, &ingredient("rds-csi.oci.tar"));
+    Ok(image.make_with(|root| store(tools, root).map_err(io::Error::other))?)
+}
+
+fn ingredient(name: &str) -> String {
+    format!("{INGREDIENTS}/{name}")
+}
+
+/// Fills containerd's store with the images of the ingredients, which go.
+fn store(tools: &Tools, root: &Path) -> Result<()> {
+    let own = root.join(INGREDIENTS.trim_start_matches('/'));
+    let images = tempfile::tempdir()?;
+    let mut files = Vec::new();
+    let mut made = |file: &str, image: &ContainerImage<'_>| -> Result<()> {
+        let path = images.path().join(file);
+        fs::write(&path, image.archive()?)?;
+        files.push(path);
+        Ok(())
+    };
+    made("pause", &ContainerImage::shell(PAUSE))?;
+    made("busybox", &ContainerImage::shell(BUSYBOX))?;
+    for sidecar in SIDECARS {
+        let (program, path) = (own.join(sidecar.program), format!("/{}", sidecar.program));
+        made(sidecar.program, &ContainerImage::shell(sidecar.image).running(&program, &path, &[]))?;
+    }
+    let mut archives: Vec<_> = files.iter().map(|file| Archive { file, repository: None }).collect();
+    let driver = own.join("rds-csi.oci.tar");
+    archives.push(Archive { file: &driver, repository: Some(DRIVER_IMAGE) });
+    fill(tools, root, &archives)?;
+    fs::remove_dir_all(&own).with_context(|| own.display().to_string())
 }

@@ -7,7 +7,6 @@
 mod images;
 mod progress;
 mod report;
-mod resizer;
 mod suite;
 
 use std::path::{Path, PathBuf};
@@ -56,7 +55,6 @@ fn main() -> Result<ExitCode> {
     println!("{} specs are selected", suite.count(&selection)?);
     let options = ClusterOptions { lease: LEASE, ..ClusterOptions::default() };
     let cluster = WholeCluster::boot(Kernel::V6_12, &NODES, &options)?;
-    let _resizer = resizer::start(&cluster, &tools)?;
     images::import(&cluster, &tools, &suite.images()?)?;
     let report = suite.run(&selection, cluster.admin().kubeconfig())?;
     let run = Run::of(&report, Kernel::V6_12, suite.version()?)?;
