@@ -45,7 +45,8 @@ enum Command {
     Test {
         /// The suite; all without it.
         suite: Option<suites::Suite>,
-        /// Of the suite `external`: --focus REGEX (any number), --chosen, --slow, --at-most TIME.
+        /// Of the suite `cluster`: the stories to run, and 6.1 for that kernel. Of the suite `external`: --focus REGEX
+        /// (any number), --chosen, --slow, --at-most TIME.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -57,7 +57,8 @@ const GUESTS: &[Needed] = &[
 
 /// Runs one suite, or all, and ends with their count. The arguments are the suite's.
 pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
-    ensure!(arguments.is_empty() || suite == Some(Suite::External), "only `test external` has arguments");
+    let takes_arguments = matches!(suite, Some(Suite::Cluster | Suite::External));
+    ensure!(takes_arguments || arguments.is_empty(), "only the suites cluster and external have arguments");
     let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Chart, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
@@ -74,7 +75,7 @@ pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
             Suite::Vm => vm::run(built(&programs)?),
             Suite::Outages => vm::run_by_hand(built(&programs)?),
             Suite::Chart => chart::run(built(&programs)?),
-            Suite::Cluster => cluster::run(built(&programs)?),
+            Suite::Cluster => cluster::run(built(&programs)?, arguments),
             Suite::External => external::run(arguments),
         }?;
         println!("== suite {name}: {tally} in {} s", start.elapsed().as_secs());

@@ -16,19 +16,13 @@ use crate::test_programs::TestPrograms;
 /// The name of these tests' target.
 pub(super) const TARGET: &str = "cluster";
 
-/// One test after the other: each has as many guests as two cores bear.
-pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
+/// The stories with these names, or all, in clusters that are booted once for as many as bear it.
+pub(super) fn run(programs: &TestPrograms, stories: &[String]) -> Result<Tally> {
     install(GUESTS)?;
     install(api::NEEDED)?;
     let (tools, folder, image) = (tools()?, binaries::release()?, image::of_the_release()?);
-    println!("-- a claim's life, step by step");
-    let life = &mut programs.binary("demo_cluster")?.command();
-    let mut tally = counted(life.env(api::TOOLS, &tools).env(BINARIES, &folder).env(IMAGE, &image))?;
-    println!("-- nodes and their pods");
-    let nodes = &mut programs.test("scenarios", TARGET)?.command();
-    nodes.args(["--test-threads=1", "--nocapture"]);
-    tally += counted(nodes.env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image))?;
-    Ok(tally)
+    let told = &mut programs.test("scenarios", TARGET)?.command();
+    counted(told.args(stories).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image))
 }
 
 /// What scrapes the driver. Its package brings the server as a service, hence not installed.

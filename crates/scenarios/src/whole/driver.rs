@@ -83,7 +83,8 @@ impl WholeCluster {
     }
 
     /// What the driver's pods are and have said, for where something failed.
-    pub(super) fn driver_report(&self) -> String {
+    #[must_use]
+    pub fn driver_report(&self) -> String {
         let asked = |arguments: &[&str]| match self.admin().run(arguments) {
             Ok(said) => said,
             Err(error) => error.to_string(),

@@ -1,36 +1,30 @@
-//! Nodes with real kubelets run pods of images made here, and nothing of them is left.
+//! Pods on every node: their logs and shells are reached through the API server.
 
-use std::time::Duration;
+use anyhow::{Result, ensure};
+use scenarios::{Steps, WholeCluster, shell_pod};
 
-use microvm::Kernel;
-use scenarios::{ClusterOptions, WholeCluster, shell_pod};
+pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    steps.step("a pod runs on every node", || {
+        let names = cluster.nodes.iter().map(|node| node.guest.name());
+        let pods =
+            names.map(|node| shell_pod(&named(node), node, &[], &format!("echo hello from {}", named(node))));
+        cluster.admin().create(&testbed::objects::list(pods.collect()))?;
+        each(cluster, |pod| cluster.wait_until_running(pod, WholeCluster::SOON))
+    })?;
+    steps.step("kubectl reads their logs and runs commands in them", || {
+        each(cluster, |pod| {
+            let (log, host) = (cluster.admin().run(&["logs", pod])?, cluster.exec(pod, "hostname")?);
+            ensure!(log == format!("hello from {pod}\n") && host == format!("{pod}\n"), "{log}{host}");
+            Ok(())
+        })
+    })?;
+    steps.step("they are deleted", || each(cluster, |pod| cluster.end_pod(pod)))
+}
 
-/// A container starts within seconds; on two busy cores it may take many times that.
-const SOON: Duration = Duration::from_secs(180);
+fn each(cluster: &WholeCluster, act: impl Fn(&str) -> Result<()>) -> Result<()> {
+    cluster.nodes.iter().try_for_each(|node| act(&named(node.guest.name())))
+}
 
-#[test]
-fn two_nodes_run_pods_whose_logs_and_shells_are_reached_and_everything_ends_with_the_cluster() {
-    let cluster = WholeCluster::boot(Kernel::V6_12, &["a", "b"], &ClusterOptions::default()).unwrap();
-    let kubectl = |arguments: &[&str]| cluster.admin().run(arguments).unwrap();
-    for node in ["a", "b"] {
-        let pod = format!("on-{node}");
-        cluster.admin().create(&shell_pod(&pod, node, &[], &format!("echo hello from {pod}"))).unwrap();
-    }
-    for node in ["a", "b"] {
-        let pod = format!("on-{node}");
-        cluster.wait_until_running(&pod, SOON).unwrap();
-        assert_eq!(kubectl(&["logs", &pod]), format!("hello from {pod}\n"));
-        assert_eq!(kubectl(&["exec", &pod, "--", "hostname"]), format!("{pod}\n"));
-    }
-
-    let guests = [&cluster.rds.guest, &cluster.node("a").guest, &cluster.node("b").guest];
-    let mut processes: Vec<u32> = guests.into_iter().filter_map(microvm::Guest::process_id).collect();
-    processes.extend(cluster.control_plane.processes().into_iter().filter_map(testbed::Process::id));
-    assert_eq!(processes.len(), 7);
-    let folder = cluster.control_plane.folder().to_owned();
-    drop(cluster);
-    for process in processes {
-        assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "process {process} is left");
-    }
-    assert!(!folder.exists(), "{} is left", folder.display());
+fn named(node: &str) -> String {
+    format!("on-{node}")
 }

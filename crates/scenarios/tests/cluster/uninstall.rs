@@ -1,0 +1,48 @@
+//! helm uninstall takes the driver away and nothing else: volumes, their bytes, and the pods that write to them stay;
+//! installed again, the driver knows them.
+
+use anyhow::{Result, ensure};
+use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_pod};
+use testbed::objects::{self, Usage};
+
+use crate::writer;
+
+const NAME: &str = "kept";
+
+pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    let there = steps.step("PVC is bound, its pod on b writes", || {
+        cluster.bind(&objects::claim(NAME, STORAGE_CLASS, "64Mi", Usage::FILESYSTEM))?;
+        cluster.run_pod(&shell_pod(NAME, "b", &[NAME], &writer::script(NAME)))?;
+        writer::wait_for_lines(cluster, NAME, 3)?;
+        on_the_device(cluster)
+    })?;
+    steps.step("helm uninstall: no pod of the driver is left", || {
+        cluster.release.uninstall()?;
+        let pods = ["-n", scenarios::NAMESPACE, "pods", "--all", "--for=delete"];
+        Ok::<_, anyhow::Error>(cluster.admin().wait(&pods, WholeCluster::SOON)?)
+    })?;
+    let kept = steps.step("the pod writes on; PVC, PV, disk and export are what they were", || {
+        let last = writer::wait_for_lines(cluster, NAME, 3)?;
+        writer::check(cluster, NAME, NAME, last)?;
+        let (volume, now) = (cluster.volume_of(NAME)?, on_the_device(cluster)?);
+        cluster.admin().run(&["get", "pv", &volume])?;
+        ensure!(now == there, "{there:?} became {now:?}");
+        Ok(())
+    });
+    steps.step("helm install: a controller leads, the nodes have the driver", || {
+        cluster.release.install(&[])?;
+        cluster.wait_for_leader()?;
+        cluster.nodes.iter().try_for_each(|node| cluster.wait_until_registered(node.guest.name()))
+    })?;
+    kept?;
+    steps.step("pod and PVC deleted: nothing of them is on the RDS", || {
+        cluster.end_pod(NAME)?;
+        cluster.wait_until_all_detached()?;
+        cluster.delete_claim(NAME)
+    })
+}
+
+/// Disks and exports.
+fn on_the_device(cluster: &WholeCluster) -> Result<(Vec<String>, Vec<String>)> {
+    Ok((cluster.rds.images()?, cluster.rds.exports()?))
+}

@@ -1,0 +1,96 @@
+//! The node plugin is upgraded by helm below running pods, which write on; once more while the device is away and a
+//! helper of the old plugin hangs in the kernel.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_pod};
+use testbed::objects::{self, Usage};
+use testbed::wait_until;
+
+use crate::writer;
+
+/// Writes all the while.
+const WRITER: &str = "upgraded";
+/// Is deleted in the outage, with bytes that are not on the device.
+const STUCK: &str = "upgraded-stuck";
+/// So much longer than without an outage may it take until the plugin serves again: a helper that cannot be killed
+/// must not hold up its successor.
+const HELD_UP: Duration = Duration::from_secs(30);
+
+pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    steps.step("two PVCs are bound, their pods run on a, one writes", || {
+        for (name, script) in [(WRITER, writer::script(WRITER)), (STUCK, "true".to_owned())] {
+            cluster.bind(&objects::claim(name, STORAGE_CLASS, "64Mi", Usage::FILESYSTEM))?;
+            cluster.run_pod(&shell_pod(name, "a", &[name], &script))?;
+        }
+        writer::wait_for_lines(cluster, WRITER, 3)
+    })?;
+    let usual =
+        steps.step("helm upgrade: another pod of the plugin serves on a", || upgrade(cluster, "first"))?;
+    steps.step("the pod has written on", || still_writes(cluster))?;
+    let held_up = in_an_outage(cluster, steps, usual);
+    cluster.rds.guest.link().restore();
+    held_up?;
+    steps.step("the device is back: the pod writes on, the deleted one's volume is detached", || {
+        still_writes(cluster)?;
+        let volume = cluster.volume_of(STUCK)?;
+        Ok::<_, anyhow::Error>(cluster.control_plane.wait_until_detached(&volume, "a", WholeCluster::SOON)?)
+    })?;
+    steps.step("pod and PVCs deleted: nothing of them is on the RDS", || {
+        cluster.end_pod(WRITER)?;
+        cluster.wait_until_all_detached()?;
+        [WRITER, STUCK].iter().try_for_each(|claim| cluster.delete_claim(claim))
+    })
+}
+
+fn in_an_outage(cluster: &WholeCluster, steps: &mut Steps, usual: Duration) -> Option<()> {
+    steps.step(
+        "the device is away; a pod with unwritten bytes is deleted: a helper hangs in the kernel",
+        || {
+            cluster.rds.guest.link().cut();
+            cluster.exec(STUCK, &format!("dd if=/dev/urandom of=/{STUCK}/late bs=64k count=1"))?;
+            cluster.admin().run(&["delete", "pod", STUCK, "--wait=false"])?;
+            Ok::<_, anyhow::Error>(wait_until("a helper in D on a", WholeCluster::SOON, || {
+                Ok(hangs(cluster).unwrap_or_default().then_some(()))
+            })?)
+        },
+    )?;
+    steps.step("helm upgrade in the outage: another pod of the plugin serves on a all the same", || {
+        let time = upgrade(cluster, "second")?;
+        ensure!(hangs(cluster)?, "no helper hangs any more: nothing was proven");
+        ensure!(time <= usual + HELD_UP, "it took {time:?}, and {usual:?} without an outage");
+        Ok(())
+    })
+}
+
+/// Gives the nodes' pods another annotation, and nothing else; answers how long it took until another pod was ready
+/// on a.
+fn upgrade(cluster: &WholeCluster, round: &str) -> Result<Duration> {
+    let old = cluster.driver_pod("a")?;
+    let start = Instant::now();
+    cluster.release.upgrade(&["--set-string", &format!("node.podAnnotations.round={round}")])?;
+    let time = start.elapsed();
+    let new = cluster.driver_pod("a")?;
+    ensure!(new != old, "{old} is still there");
+    cluster.log_of(&new)?.find("serving").with_context(|| format!("{new} does not say that it serves"))?;
+    Ok(time)
+}
+
+/// Whether a process of the driver on a waits in the kernel where nobody can kill it.
+fn hangs(cluster: &WholeCluster) -> Result<bool> {
+    let look = "for process in /proc/[0-9]*; do grep -q '^State:.D' $process/status 2>/dev/null && \
+                tr '\\0' ' ' <$process/cmdline 2>/dev/null && echo; done; true";
+    Ok(cluster.node("a").guest.sh(look)?.contains("rds-csi"))
+}
+
+/// It was never restarted, goes on, and every line is there.
+fn still_writes(cluster: &WholeCluster) -> Result<()> {
+    let last = writer::wait_for_lines(cluster, WRITER, 3)?;
+    let writers = writer::check(cluster, WRITER, WRITER, last)?;
+    ensure!(writers == [WRITER], "written by {writers:?}");
+    let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
+    let restarts = cluster.admin().run(&["get", "pod", WRITER, "-o", restarts])?;
+    ensure!(restarts == "0", "it was restarted {restarts} times");
+    Ok(())
+}
