@@ -25,11 +25,19 @@ static RUNTIME: LazyLock<Arc<Runtime>> = LazyLock::new(|| {
     Arc::new(Runtime::new().unwrap_or_else(|error| panic!("a runtime for the CSI clients: {error}")))
 });
 
-/// A connection to one driver.
+/// The way to one driver.
 #[derive(Clone, Debug)]
 pub struct Csi {
-    channel: Channel,
+    way: Way,
     patience: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// One connection for all calls, as the sidecars have it.
+    Kept(Channel),
+    /// A connection per call, as kubelet has it: what a restart or a stalled guest broke in between is not met.
+    Anew(Endpoint),
 }
 
 /// A volume as CreateVolume answered it, with how it is used.
@@ -60,10 +68,10 @@ impl Csi {
         // The authority is never looked up: the connector knows where to go.
         let endpoint = Endpoint::from_static("http://localhost").timeout(CALL);
         let _inside = RUNTIME.enter();
-        Self { channel: endpoint.connect_with_connector_lazy(connector), patience: None }
+        Self { way: Way::Kept(endpoint.connect_with_connector_lazy(connector)), patience: None }
     }
 
-    /// Connects, lazily, to a forwarded port of this machine's loopback.
+    /// Connects, for each call, to a forwarded port of this machine's loopback.
     ///
     /// # Panics
     /// Never: the address is well formed.
@@ -71,14 +79,13 @@ impl Csi {
     pub fn port(port: u16) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
             .unwrap_or_else(|error| panic!("an address of the loopback: {error}"));
-        let _inside = RUNTIME.enter();
-        Self { channel: endpoint.timeout(CALL).connect_lazy(), patience: None }
+        Self { way: Way::Anew(endpoint.timeout(CALL)), patience: None }
     }
 
     /// The same connection, for stages and unstages that the driver is told to answer within this time.
     #[must_use]
     pub fn within(&self, patience: Duration) -> Self {
-        Self { channel: self.channel.clone(), patience: Some(patience) }
+        Self { way: self.way.clone(), patience: Some(patience) }
     }
 
     /// Whether the driver says that it is ready.
@@ -86,7 +93,7 @@ impl Csi {
     /// # Errors
     /// The driver's status.
     pub fn probe(&self) -> Result<bool, Status> {
-        let answer = wait(IdentityClient::new(self.channel.clone()).probe(ProbeRequest {}))?;
+        let answer = wait(IdentityClient::new(self.channel()).probe(ProbeRequest {}))?;
         Ok(answer.ready.unwrap_or(true))
     }
 
@@ -282,11 +289,21 @@ impl Csi {
     }
 
     fn controller(&self) -> ControllerClient<Channel> {
-        ControllerClient::new(self.channel.clone())
+        ControllerClient::new(self.channel())
     }
 
     fn node(&self) -> NodeClient<Channel> {
-        NodeClient::new(self.channel.clone())
+        NodeClient::new(self.channel())
+    }
+
+    fn channel(&self) -> Channel {
+        match &self.way {
+            Way::Kept(channel) => channel.clone(),
+            Way::Anew(endpoint) => {
+                let _inside = RUNTIME.enter();
+                endpoint.connect_lazy()
+            }
+        }
     }
 }
 
