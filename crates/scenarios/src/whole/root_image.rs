@@ -11,6 +11,7 @@ use testbed::Tools;
 
 use super::chart::{DRIVER_IMAGE, SIDECARS, Sidecar};
 use super::container_image::{BUSYBOX, ContainerImage, PAUSE};
+use super::configuration::OCI_RUNTIME;
 use super::container_store::{Archive, fill};
 use crate::binaries::image as driver;
 
@@ -21,7 +22,9 @@ const SHELL: &str = "/bin/busybox";
 /// Half is used; the rest is for containers, logs and volumes that a test imports.
 const BYTES: u64 = 4 * GIB;
 /// What kubelet and containerd use. What the driver uses is in its image, and nowhere else.
-const PACKAGES: [&str; 6] = ["e2fsprogs", "iproute2", "iptables", "procps", "runc", "xfsprogs"];
+const PACKAGES: [&str; 6] = ["crun", "e2fsprogs", "iproute2", "iptables", "procps", "xfsprogs"];
+/// The script that [`OCI_RUNTIME`] is.
+const OCI_RUNTIME_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/whole/oci-runtime.sh");
 /// Programs of the cache, and where they go.
 const PROGRAMS: [(&str, &str); 7] = [
     ("kubelet", "/usr/bin"),
@@ -42,6 +45,7 @@ pub(super) fn make(tools: &Tools) -> Result<PathBuf> {
     for Sidecar { program, .. } in SIDECARS {
         image = image.file(tools.program(program)?, &ingredient(program));
     }
+    image = image.file(OCI_RUNTIME_SCRIPT, OCI_RUNTIME);
     image = image.file(SHELL, &ingredient("busybox")).file(driver()?, &ingredient("rds-csi.oci.tar"));
     Ok(image.make_with(|root| store(tools, root).map_err(io::Error::other))?)
 }

@@ -77,7 +77,7 @@ fn settled(cluster: &WholeCluster, steps: &mut Steps, ended_at: u64) -> Option<(
         writer::check(cluster, "down-stays", "down-stays", last)
     })?;
     steps.step("nor one of the pod that was deleted", || {
-        cluster.run_pod(&shell_pod("down-reads", "c", &["down-ends"], "true"))?;
+        cluster.run_pod(&shell_pod("down-reads", "b", &["down-ends"], "true"))?;
         writer::check(cluster, "down-reads", "down-ends", ended_at)
     })?;
     Some(())
