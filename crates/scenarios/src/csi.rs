@@ -37,7 +37,7 @@ enum Way {
     /// One connection for all calls, as the sidecars have it.
     Kept(Channel),
     /// A connection per call, as kubelet has it: what a restart or a stalled guest broke in between is not met.
-    Anew(Endpoint),
+    Anew(Box<Endpoint>),
 }
 
 /// A volume as CreateVolume answered it, with how it is used.
@@ -79,7 +79,7 @@ impl Csi {
     pub fn port(port: u16) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
             .unwrap_or_else(|error| panic!("an address of the loopback: {error}"));
-        Self { way: Way::Anew(endpoint.timeout(CALL)), patience: None }
+        Self { way: Way::Anew(Box::new(endpoint.timeout(CALL))), patience: None }
     }
 
     /// The same connection, for stages and unstages that the driver is told to answer within this time.
