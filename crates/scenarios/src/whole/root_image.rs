@@ -10,8 +10,8 @@ use microvm::{GIB, RootImage};
 use testbed::Tools;
 
 use super::chart::{DRIVER_IMAGE, SIDECARS, Sidecar};
-use super::container_image::{BUSYBOX, ContainerImage, PAUSE};
 use super::configuration::OCI_RUNTIME;
+use super::container_image::{BUSYBOX, ContainerImage, PAUSE};
 use super::container_store::{Archive, fill};
 use crate::binaries::image as driver;
 

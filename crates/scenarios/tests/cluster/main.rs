@@ -1,7 +1,7 @@
 //! Stories of a whole cluster, with real kubelets: `cargo xtask test cluster [NAME…]` tells these.
 //!
-//! Booting takes minutes, so one boot serves all that need the same nodes: each leaves the cluster as it was, and one that fails is
-//! cleaned up after. A kernel's version among the names chooses that one.
+//! Booting takes minutes, so one boot serves all that need the same nodes: each leaves the cluster as it was, and one
+//! that fails is cleaned up after. A kernel's version among the names chooses that one.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod aftermath;
