@@ -1,14 +1,14 @@
 //! File systems that fail while their device stays (node.md K9): found by a sync where there is a suspicion, said, and mounted
 //! anew for the next pod.
 
-use csi_grpc::v1::node_server::Node as _;
-use csi_grpc::v1::{NodeGetVolumeStatsRequest, VolumeCondition};
+use csi_grpc::v1::VolumeCondition;
 use host::Host as _;
 use tokio::time::{Duration, advance};
 use tonic::Code;
 use volume::Reason;
 
-use crate::bench::{Bench, KERNELS, Vol, call, text};
+use crate::bench::{Bench, KERNELS, Vol};
+use crate::health::condition;
 
 /// Looks every second for so long.
 async fn watch(bench: &Bench, seconds: u64) {
@@ -16,15 +16,6 @@ async fn watch(bench: &Bench, seconds: u64) {
         bench.node.check_health().await;
         advance(Duration::from_secs(1)).await;
     }
-}
-
-async fn condition(bench: &Bench, vol: &Vol, pod: &str) -> VolumeCondition {
-    let request = NodeGetVolumeStatsRequest {
-        volume_id: vol.id.into(),
-        volume_path: text(&vol.target(pod)),
-        ..NodeGetVolumeStatsRequest::default()
-    };
-    bench.node.node_get_volume_stats(call(request)).await.unwrap().into_inner().volume_condition.unwrap()
 }
 
 fn heard(bench: &Bench) -> Vec<(Reason, String)> {

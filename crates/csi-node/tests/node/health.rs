@@ -25,7 +25,7 @@ fn heard(bench: &Bench) -> Vec<(Reason, String)> {
     bench.heard.take().into_iter().map(said).collect()
 }
 
-async fn condition(bench: &Bench, vol: &Vol, pod: &str) -> VolumeCondition {
+pub(crate) async fn condition(bench: &Bench, vol: &Vol, pod: &str) -> VolumeCondition {
     let request = NodeGetVolumeStatsRequest {
         volume_id: vol.id.into(),
         volume_path: text(&vol.target(pod)),
