@@ -5,6 +5,7 @@
 
 mod block;
 mod burst;
+mod cgroup;
 mod filesystem;
 mod hold;
 mod mount;
@@ -35,6 +36,7 @@ pub fn helper_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    request.roots.cgroup.iter().for_each(|cgroup| cgroup::join(cgroup));
     let answered = match &request.op {
         Op::Hold { device, .. } => hold::hold(&request, device),
         _ => burst::serve(&request),

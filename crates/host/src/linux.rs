@@ -1,6 +1,7 @@
 //! The real kernel.
 
 mod burst;
+mod cgroup;
 mod dispatch;
 mod hold;
 mod log;
@@ -47,6 +48,9 @@ pub struct Config {
     pub sys: PathBuf,
     /// `/dev`.
     pub dev: PathBuf,
+    /// A cgroup outside the driver's container for helpers to live in, made where it is missing; with none they live and
+    /// die with the container, and one in D keeps it from ending.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// This machine's kernel.
@@ -70,7 +74,12 @@ impl Config {
             runtime,
             sys: "/sys".into(),
             dev: "/dev".into(),
+            cgroup: None,
         })
+    }
+
+    fn roots(&self) -> Roots {
+        Roots { sys: self.sys.clone(), dev: self.dev.clone(), cgroup: self.cgroup.clone() }
     }
 }
 
@@ -80,7 +89,8 @@ impl Linux {
     /// # Errors
     /// Where the runtime directory cannot be made or read.
     pub fn new(config: Config) -> Result<Self> {
-        let roots = Roots { sys: config.sys.clone(), dev: config.dev.clone() };
+        let roots = config.roots();
+        roots.cgroup.iter().for_each(|cgroup| cgroup::prepare(cgroup));
         let log = Arc::new(KernelLog::open(&config.dev));
         let dispatcher = Dispatcher::new(config, roots.clone())?;
         Ok(Self { dispatcher, roots, changes: uevents::listen(), log })

@@ -20,6 +20,9 @@ pub(crate) struct Roots {
     pub(crate) sys: PathBuf,
     /// `/dev`.
     pub(crate) dev: PathBuf,
+    /// The cgroup that helpers move to; none, also in requests of older drivers: they stay in the driver's.
+    #[serde(default)]
+    pub(crate) cgroup: Option<PathBuf>,
 }
 
 /// What a helper reads.

@@ -28,6 +28,7 @@ fn linux(root: &Path) -> Linux {
         runtime: root.join("run"),
         sys: root.join("sys"),
         dev: root.join("dev"),
+        cgroup: None,
     })
     .unwrap()
 }

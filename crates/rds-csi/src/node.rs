@@ -47,6 +47,7 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         state_dir,
         nqn_prefix,
         cluster_id,
+        helper_cgroup,
         max_volumes,
     } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
@@ -61,20 +62,22 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         answer_margin: ANSWER_MARGIN,
     };
     let kubernetes = (kubernetes, cluster_id);
-    runtime::run(|stop| serve(plugin, registration, kubernetes, config, stop))
+    // Beside the records: what still hangs in a helper must be found by the next process, too.
+    let machine = linux::Config::new(config.state_dir.clone());
+    let machine = machine.map_err(|error| Failure::Setup(error.into()))?;
+    let machine = linux::Config { cgroup: helper_cgroup, ..machine };
+    runtime::run(|stop| serve(plugin, registration, kubernetes, machine, config, stop))
 }
 
 async fn serve(
     plugin: PluginArguments,
     registration: RegistrationArguments,
     (kubernetes, cluster_id): (KubernetesArguments, Option<ClusterId>),
+    machine: linux::Config,
     config: Config,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
-    // Beside the records: what still hangs in a helper must be found by the next process, too.
-    let machine =
-        linux::Config::new(config.state_dir.clone()).map_err(|error| Failure::Setup(error.into()))?;
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
     let hanging = machine.clone();
     stuck::register(move || hanging.stuck(), &mut registry);

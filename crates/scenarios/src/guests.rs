@@ -27,8 +27,7 @@ impl Guests {
             builders.push(with(Node::guest(&lab, name)?, options));
         }
         let mut guests = lab.boot_all(builders)?.into_iter();
-        let rds =
-            Rds::start_on(guests.next().context("a guest a builder")?, options.pool, &options.simulator)?;
+        let rds = Rds::start(guests.next().context("a guest a builder")?, options.pool, &options.simulator)?;
         let nodes = guests.map(|guest| Node::start(guest, &options.node)).collect::<Result<Vec<_>>>()?;
         let (target, folder) = rds.target()?;
         Ok(Self { nodes, rds, target, folder })

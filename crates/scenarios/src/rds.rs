@@ -84,16 +84,11 @@ impl Rds {
         ))
     }
 
-    /// Makes the pool and starts the simulator; `arguments` are appended to its own.
+    /// Makes such a pool and starts the simulator; `arguments` are appended to its own.
     ///
     /// # Errors
     /// Where it does not come up.
-    pub(crate) fn start(guest: Guest, arguments: &str) -> Result<Self> {
-        Self::start_on(guest, Pool::Plain, arguments)
-    }
-
-    /// As [`Rds::start`], on such a pool.
-    pub(crate) fn start_on(guest: Guest, pool: Pool, arguments: &str) -> Result<Self> {
+    pub(crate) fn start(guest: Guest, pool: Pool, arguments: &str) -> Result<Self> {
         pool.open(&guest)?;
         guest.sh(&format!("mkfs.xfs -q -f {}", pool.device()))?;
         let (https, control) = (guest.forward_tcp(HTTPS_PORT)?, guest.forward_tcp(CONTROL_PORT)?);

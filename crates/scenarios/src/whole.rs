@@ -25,8 +25,8 @@ use microvm::{Dialer, HOST, Kernel, Lab};
 use serde_json::Value;
 use testbed::{ControlPlane, Egress, Kubectl, Options, Tools, objects};
 
-use crate::Rds;
 use crate::cluster::{ClusterOptions, DRIVER, provision};
+use crate::{Pool, Rds};
 
 pub use chart::Release;
 pub use container_image::{BUSYBOX, ContainerImage};
@@ -36,6 +36,9 @@ pub use pods::{shell_block_pod, shell_deployment, shell_pod, shell_stateful_set}
 
 /// One node is Ready 14 s after power on; three on two busy cores need many times that.
 const READY: Duration = Duration::from_secs(300);
+
+/// The chart's own value: on a busy machine a controller loses a shorter one for nothing.
+const LEASE: &str = "15s";
 
 /// A running cluster. Dropping it ends everything.
 #[derive(Debug)]
@@ -53,6 +56,12 @@ pub struct WholeCluster {
 }
 
 impl WholeCluster {
+    /// The least that a cluster runs: one controller, with what ships.
+    #[must_use]
+    pub fn options() -> ClusterOptions {
+        ClusterOptions { lease: LEASE, ..ClusterOptions::default() }
+    }
+
     /// Boots an RDS and nodes of these names, installs the chart, and waits until a controller leads and every node is
     /// Ready and has the driver. Says on standard error how long each took. Of the options, the rights are the chart's.
     ///
@@ -160,7 +169,7 @@ fn boot_guests(
     thread::scope(|scope| {
         let start = |(guest, api)| scope.spawn(move || KubeletNode::start(guest, api, control_plane));
         let starts: Vec<_> = guests.zip(links).map(start).collect();
-        let rds = Rds::start(rds, &options.simulator.join(" "));
+        let rds = Rds::start(rds, Pool::Delayed, &options.simulator.join(" "));
         let nodes = starts.into_iter().map(|start| start.join().unwrap_or_else(|panic| resume_unwind(panic)));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
         Ok((rds?, nodes))

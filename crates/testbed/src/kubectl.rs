@@ -14,6 +14,11 @@ const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
 /// What is one request that lasts: a wait has a timeout of its own, a command in a pod ends when it does.
 const LASTING: [&str; 2] = ["wait", "exec"];
 
+/// Ends what lasts too long, which is nobody's intention: a command in a pod may hang in the kernel for ever.
+const LIMIT: [&str; 2] = ["timeout", "900"];
+/// What that answers then.
+const OUT_OF_TIME: i32 = 124;
+
 /// kubectl as one user.
 #[derive(Clone, Debug)]
 pub struct Kubectl {
@@ -103,7 +108,8 @@ impl Kubectl {
 
     fn run_with(&self, arguments: &[&str], input: &str) -> Result<String> {
         let failed = || Error::host(format!("kubectl {}", arguments.join(" ")));
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(LIMIT[0]);
+        command.arg(LIMIT[1]).arg(&self.program);
         // First: after a `--` they would be another program's.
         command.arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(&self.cache);
         if !arguments.first().is_some_and(|verb| LASTING.contains(verb)) {
@@ -118,7 +124,10 @@ impl Kubectl {
         }
         let output = child.wait_with_output().map_err(failed())?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            let mut said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            if output.status.code() == Some(OUT_OF_TIME) {
+                said += &format!(" (killed after {} s)", LIMIT[1]);
+            }
             return Err(Error::Kubectl { arguments: arguments.join(" "), said });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

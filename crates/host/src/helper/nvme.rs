@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_controller_whose_name_went_to_another_subsystem_is_not_deleted() {
         let root = tempfile::tempdir().unwrap();
-        let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev") };
+        let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev"), cgroup: None };
         let controller = roots.sys.join("class/nvme/nvme3");
         std::fs::create_dir_all(&controller).unwrap();
         std::fs::write(controller.join("subsysnqn"), "nqn.test:b\n").unwrap();

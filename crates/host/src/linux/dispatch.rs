@@ -311,7 +311,7 @@ mod tests {
     async fn a_task_that_panicked_is_no_helper_that_is_waited_for() {
         let root = tempfile::tempdir().unwrap();
         let config = Config::new(root.path().join("run")).unwrap();
-        let roots = Roots { sys: config.sys.clone(), dev: config.dev.clone() };
+        let roots = config.roots();
         let dispatcher = Dispatcher::new(config, roots).unwrap();
         let slot = Slot::parse("a").unwrap();
         let lost = start(None, Arc::default(), async { panic!("as a bug would") });

@@ -46,6 +46,11 @@ pub(crate) struct NodeArguments {
     #[arg(long, env = "RDS_CSI_CLUSTER_ID", value_parser = ClusterId::parse, value_name = "ID")]
     pub(crate) cluster_id: Option<ClusterId>,
 
+    /// A cgroup (v2) outside the driver's container for its helper processes, made where it is missing: one that hangs in
+    /// the kernel does not keep the container from ending [default: helpers live in the container's]
+    #[arg(long, env = "RDS_CSI_HELPER_CGROUP", value_parser = absolute_path, value_name = "DIR")]
+    pub(crate) helper_cgroup: Option<PathBuf>,
+
     /// Most volumes on this node; 0 leaves it to the scheduler
     #[arg(long, env = "RDS_CSI_MAX_VOLUMES", default_value_t = 0, value_parser = clap::value_parser!(u16),
           value_name = "COUNT")]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use microvm::Kernel;
-use scenarios::{ClusterOptions, Steps, WholeCluster, shell_pod};
+use scenarios::{Steps, WholeCluster, shell_pod};
 use serde_json::Value;
 use testbed::objects::Usage;
 
@@ -29,7 +29,7 @@ fn boot(kernel: Kernel, steps: &mut Steps) -> Option<WholeCluster> {
         "a Kubernetes control plane, rds-csi with its sidecars, an RDS, and nodes a and b with kubelets on Linux {}",
         kernel.version()
     );
-    steps.step(&line, || WholeCluster::boot(kernel, &["a", "b"], &ClusterOptions::default()))
+    steps.step(&line, || WholeCluster::boot(kernel, &["a", "b"], &WholeCluster::options()))
 }
 
 /// Every step; a failed one ends the life, since the next would prove nothing.

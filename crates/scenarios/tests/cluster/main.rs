@@ -42,9 +42,6 @@ const TWO: &[&str] = &["a", "b"];
 /// And one too many for a volume that two share.
 const THREE: &[&str] = &["a", "b", "c"];
 
-/// What ships.
-const LEASE: &str = "15s";
-
 /// All of them, each with its cluster's nodes; those that a node does not survive last.
 const STORIES: &[Story] = &[
     ("pods", TWO, pods::told),
@@ -96,7 +93,7 @@ fn boot(kernel: Kernel, nodes: &[&str], steps: &mut Steps) -> Option<WholeCluste
         kernel.version()
     );
     let controller = vec!["--rwx-plain-pods".to_owned()];
-    let options = ClusterOptions { replicas: 2, lease: LEASE, controller, ..ClusterOptions::default() };
+    let options = ClusterOptions { replicas: 2, controller, ..WholeCluster::options() };
     steps.step(&line, || WholeCluster::boot(kernel, nodes, &options))
 }
 

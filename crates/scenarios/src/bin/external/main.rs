@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use microvm::Kernel;
-use scenarios::{ClusterOptions, WholeCluster};
+use scenarios::WholeCluster;
 use testbed::Tools;
 
 use crate::report::Run;
@@ -23,9 +23,6 @@ use crate::suite::{Selection, Suite};
 
 /// Specs that move a pod to another node need two.
 const NODES: [&str; 2] = ["a", "b"];
-/// The longest that is served: a machine that emulates others can be silent for longer than the 15 s that ship, and a
-/// controller that has lost its Lease ends.
-const LEASE: &str = "60s";
 
 /// Runs Kubernetes' external storage suite against the driver in a whole cluster.
 #[derive(Parser)]
@@ -53,8 +50,7 @@ fn main() -> Result<ExitCode> {
     let tools = Tools::from_environment()?;
     let suite = Suite::new(&tools, &arguments.folder)?;
     println!("{} specs are selected", suite.count(&selection)?);
-    let options = ClusterOptions { lease: LEASE, ..ClusterOptions::default() };
-    let cluster = WholeCluster::boot(Kernel::V6_12, &NODES, &options)?;
+    let cluster = WholeCluster::boot(Kernel::V6_12, &NODES, &WholeCluster::options())?;
     images::import(&cluster, &tools, &suite.images()?)?;
     let report = suite.run(&selection, cluster.admin().kubeconfig())?;
     let run = Run::of(&report, Kernel::V6_12, suite.version()?)?;

@@ -13,6 +13,7 @@
 - --kubelet-dir={{ include "rds-csi.kubeletDir" . }}
 - --registration-socket=/registration/{{ .Values.driverName }}-reg.sock
 - --registered-endpoint={{ include "rds-csi.ownDir" . }}/csi.sock
+- --helper-cgroup=/sys/fs/cgroup/{{ .Values.driverName }}-helpers
 {{- include "rds-csi.flag" (list "cluster-id" .Values.clusterId) }}
 {{- include "rds-csi.flag" (list "max-volumes" .Values.node.maxVolumes) }}
 {{- end }}
