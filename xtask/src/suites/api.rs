@@ -22,17 +22,18 @@ pub(super) const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "ut
 /// The name of these tests' target in every crate.
 pub(super) const TARGET: &str = "api";
 
-/// What runs side by side: a crate's tests, or those of it that are named. They mostly wait, for leases, settles and
-/// deadlines. Within a part they share clusters, one test after the other.
-const PARTS: &[(&str, &[&str])] = &[
-    ("scenarios", &["failover::"]),
-    ("scenarios", &["leadership::", "rebuild::"]),
-    ("scenarios", &["migration"]),
-    ("kubernetes", &[]),
-];
+/// A crate's tests: those of these names, or without any all that are named nowhere.
+type Part = (&'static str, &'static [&'static str]);
 
-/// Runs beside them: the crate of which some tests are named above with all its others, and before it the smallest.
-const REST: &[&str] = &["testbed", "scenarios"];
+/// Chains of parts that run side by side, cut so that they take about as long as each other. They mostly wait, for leases,
+/// settles and deadlines. Within a part tests share clusters, one after the other.
+const CHAINS: &[&[Part]] = &[
+    &[("scenarios", &["failover::"])],
+    &[("scenarios", &["leadership::", "rebuild::"])],
+    &[("scenarios", &["migration"])],
+    &[("kubernetes", &[]), ("scenarios", &["outages::", "provisioning::"])],
+    &[("testbed", &[]), ("scenarios", &[])],
+];
 
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(NEEDED)?;
@@ -43,21 +44,32 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
         test.arg("--test-threads=1").env(TOOLS, &tools).env(BINARIES, &folder);
         Ok(test)
     };
-    println!("-- the API, {} parts side by side", PARTS.len() + 1);
-    let part = |(name, filter): (&str, &[&str])| counted(test(name)?.args(filter));
-    let skips: Vec<_> =
-        PARTS.iter().flat_map(|(_, filter)| *filter).flat_map(|name| ["--skip", name]).collect();
-    thread::scope(|scope| {
-        let parts: Vec<_> = PARTS.iter().map(|part_of| scope.spawn(|| part(*part_of))).collect();
+    println!("-- the API, {} chains side by side", CHAINS.len());
+    let part = |(name, filter): &Part| match *filter {
+        [] => counted(test(name)?.args(named_elsewhere(name).flat_map(|name| ["--skip", name]))),
+        filter => counted(test(name)?.args(filter)),
+    };
+    let chain = |parts: &[Part]| {
         let mut tally = Tally::default();
-        for name in REST {
-            tally += part((name, &skips))?;
+        for each in parts {
+            tally += part(each)?;
         }
-        for part in parts {
-            tally += part.join().map_err(|_| anyhow!("a part's thread panicked"))??;
+        anyhow::Ok(tally)
+    };
+    thread::scope(|scope| {
+        let chains: Vec<_> = CHAINS.iter().map(|parts| scope.spawn(|| chain(parts))).collect();
+        let mut tally = Tally::default();
+        for chain in chains {
+            tally += chain.join().map_err(|_| anyhow!("a chain's thread panicked"))??;
         }
         Ok(tally)
     })
+}
+
+/// The names that parts of a crate have.
+fn named_elsewhere(of: &str) -> impl Iterator<Item = &'static str> {
+    let parts = CHAINS.iter().flat_map(|parts| *parts).filter(move |(name, _)| *name == of);
+    parts.flat_map(|(_, names)| names.iter().copied())
 }
 
 /// The folders of the programs of Kubernetes, as a list for a variable.
