@@ -45,6 +45,7 @@ enum Command {
     Test {
         /// The suite; all without it.
         suite: Option<suites::Suite>,
+        /// Of the suite `chaos`: --seed N, --minutes M, --kernel 6.1, --print ACTIONS.
         /// Of the suite `cluster`: the stories to run, and 6.1 for that kernel. Of the suite `external`: --focus REGEX
         /// (any number), --chosen, --slow, --at-most TIME.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

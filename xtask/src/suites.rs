@@ -1,6 +1,7 @@
 //! The suites of `cargo xtask test`, the demo and the benchmark.
 
 mod api;
+mod chaos;
 mod chart;
 mod cluster;
 mod external;
@@ -37,6 +38,8 @@ pub(crate) enum Suite {
     Vm,
     /// Long outages and many hangs, in guests. By hand: it takes minutes.
     Outages,
+    /// Three nodes under whatever can happen to them, drawn from a seed. By hand: it takes as long as it is given.
+    Chaos,
     /// The chart: rendered, refused, taken by a real API server, installed.
     Chart,
     /// Rung 7: a whole cluster, with real kubelets in guests. By hand: it takes minutes.
@@ -57,8 +60,11 @@ const GUESTS: &[Needed] = &[
 
 /// Runs one suite, or all, and ends with their count. The arguments are the suite's.
 pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
-    let takes_arguments = matches!(suite, Some(Suite::Cluster | Suite::External));
-    ensure!(takes_arguments || arguments.is_empty(), "only the suites cluster and external have arguments");
+    let takes_arguments = matches!(suite, Some(Suite::Chaos | Suite::Cluster | Suite::External));
+    ensure!(
+        takes_arguments || arguments.is_empty(),
+        "only the suites chaos, cluster and external have arguments"
+    );
     let all = [Suite::Lint, Suite::Unit, Suite::Sanity, Suite::Api, Suite::Chart, Suite::Vm];
     let chosen = suite.map_or(all.to_vec(), |suite| vec![suite]);
     let (mut total, mut red) = (Tally::default(), Vec::new());
@@ -74,6 +80,7 @@ pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
             Suite::Api => api::run(built(&programs)?),
             Suite::Vm => vm::run(built(&programs)?),
             Suite::Outages => vm::run_by_hand(built(&programs)?),
+            Suite::Chaos => chaos::run(built(&programs)?, arguments),
             Suite::Chart => chart::run(built(&programs)?),
             Suite::Cluster => cluster::run(built(&programs)?, arguments),
             Suite::External => external::run(arguments),

@@ -40,7 +40,7 @@ pub(super) fn run_by_hand(programs: &TestPrograms) -> Result<Tally> {
 }
 
 /// What tests in guests are told by their environment.
-fn variables() -> Result<[(&'static str, OsString); 2]> {
+pub(super) fn variables() -> Result<[(&'static str, OsString); 2]> {
     install(GUESTS)?;
     install(api::NEEDED)?;
     Ok([(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())])
