@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use csi_controller::{AttachmentPolicy, Config, Controller, DeviceFacts, Figures, PoolReserve, Unexport};
 use csi_grpc::v1::controller_server::ControllerServer;
-use csi_server::{MAX_MESSAGE_BYTES, Readiness, ReadyState};
+use csi_server::{MAX_MESSAGE_BYTES, Readiness, ReadyState, STOP_GRACE};
 use prometheus_client::registry::Registry;
 use routeros::RestTransport;
 use tokio::task::JoinHandle;
@@ -172,8 +172,9 @@ impl Setup {
         let election = kubernetes.as_ref().map(|kubernetes| Arc::clone(&kubernetes.election));
         let beside = Beside { controller, figures, user, poll_interval, readiness: readiness.clone() };
         let beside = tokio::spawn(beside.run(election.clone(), stop.child_token()));
+        let face = Face { routes, readiness, before_scrape: None, stop_grace: STOP_GRACE };
         let served = tokio::select! {
-            served = plugin.serve(Face { routes, readiness, before_scrape: None }, stop) => served,
+            served = plugin.serve(face, stop) => served,
             failure = lost(election.as_deref()) => Err(failure),
         };
         end(served, kubernetes, beside).await

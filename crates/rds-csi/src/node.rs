@@ -35,6 +35,10 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(5 * 60);
 /// An answer is sent this long before its caller gives up: enough for a busy machine to write it.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
+/// What a call has begun goes on in its helper, and the next process joins it (ADR 4): a call is waited for while it is about
+/// to end, and one whose helper hangs in the kernel holds up nobody's successor (node.md rule 7: 30 s in all).
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// Runs `rds-csi node` to its end.
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
     let NodeArguments {
@@ -110,7 +114,7 @@ async fn serve(
     });
     let registration = registration::Prepared::of(registration, &plugin, &mut registry);
     let plugin = Plugin::open(plugin, registry).await?;
-    let face = Face { routes, readiness, before_scrape: Some(before_scrape) };
+    let face = Face { routes, readiness, before_scrape: Some(before_scrape), stop_grace: STOP_GRACE };
     let served = match registration {
         Some(registration) => registration.open().await?.beside(plugin, face, stop).await,
         None => plugin.serve(face, stop).await,

@@ -1,6 +1,8 @@
 //! What both roles do to be a CSI plugin: sockets, metrics, serving, stopping.
 
-use csi_server::{BoundEndpoint, CallLayer, CallMetrics, Readiness, STOP_GRACE};
+use std::time::Duration;
+
+use csi_server::{BoundEndpoint, CallLayer, CallMetrics, Readiness};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -27,6 +29,8 @@ pub(crate) struct Face {
     pub(crate) readiness: Readiness,
     /// Brings gauges up to date, from memory or the local kernel only.
     pub(crate) before_scrape: Option<BeforeScrape>,
+    /// How long a stop waits for calls that run.
+    pub(crate) stop_grace: Duration,
 }
 
 impl Plugin {
@@ -52,13 +56,13 @@ impl Plugin {
     /// Serves until `stop`, then finishes what runs.
     pub(crate) async fn serve(self, face: Face, stop: CancellationToken) -> Result<(), Failure> {
         let Self { bound, http, calls, registry, registered } = self;
-        let Face { routes, readiness, before_scrape } = face;
+        let Face { routes, readiness, before_scrape, stop_grace } = face;
         let http = tokio::spawn(async move {
             if let Some(http) = http {
                 http.serve(registry, Health { volumes: readiness, registered }, before_scrape).await;
             }
         });
-        let served = csi_server::serve(bound, routes, calls, stop.cancelled_owned(), STOP_GRACE).await;
+        let served = csi_server::serve(bound, routes, calls, stop.cancelled_owned(), stop_grace).await;
         // Health and metrics are answered to the end of the last call.
         http.abort();
         served.map_err(|error| Failure::Serving(error.into()))

@@ -1,5 +1,7 @@
 //! The driver's own pods: which there are, which leads, what they have said, and their ends.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 use testbed::wait_until;
@@ -64,12 +66,29 @@ impl WholeCluster {
     pub fn restart_driver(&self, node: &str) -> Result<()> {
         let old = self.driver_pod(node)?;
         self.delete_pod_of_driver(&old, &[])?;
-        let ready = wait_until(&format!("another pod of the driver on {node}"), READY, || {
+        self.wait_for_successor(node, &old).map(drop)
+    }
+
+    /// Waits until a pod of the driver on a node is told to end, and until another one is ready; answers how long that
+    /// took from the one to the other.
+    ///
+    /// # Errors
+    /// Where either does not happen in time, with what the driver's pods are and have said.
+    pub fn wait_for_successor(&self, node: &str, of: &str) -> Result<Duration> {
+        let on_node = || {
             let pods = self.pods_of("node").unwrap_or_default();
-            let successor = |pod: &&Value| pod["spec"]["nodeName"] == node && name_of(pod) != old;
-            Ok(pods.iter().find(successor).is_some_and(is_ready).then_some(()))
+            pods.into_iter().filter(|pod| pod["spec"]["nodeName"] == node)
+        };
+        let serves = |pod: &Value| name_of(pod) == of && pod["metadata"]["deletionTimestamp"].is_null();
+        let told = wait_until(&format!("{of} is told to end"), READY, || {
+            Ok((!on_node().any(|pod| serves(&pod))).then(Instant::now))
         });
-        ready.with_context(|| self.driver_report())
+        let told = told.with_context(|| self.driver_report())?;
+        let ready = wait_until(&format!("another pod of the driver on {node}"), READY, || {
+            Ok(on_node().any(|pod| name_of(&pod) != of && is_ready(&pod)).then_some(()))
+        });
+        ready.with_context(|| self.driver_report())?;
+        Ok(told.elapsed())
     }
 
     /// Deletes a pod of the driver, as `kubectl delete pod` with further flags, and does not wait for its end: with
