@@ -118,10 +118,16 @@ fn print_counts(run: &Run<'_>, done: &[Action]) {
 const LAST_LINES: usize = 60;
 
 fn print_logs(system: &System) {
-    let nodes = system.nodes.iter().map(|node| (node.guest.name(), node.log()));
-    for (name, log) in nodes.chain([("the controller", system.controller.log())]) {
-        println!("-- log of {name}");
-        let lines: Vec<_> = log.lines().collect();
-        lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).for_each(|line| println!("{line}"));
+    print_log("the controller", &system.controller.log());
+    for node in &system.nodes {
+        print_log(node.guest.name(), &node.log());
+        // One that is off or stands still has nothing to say.
+        print_log("its kernel", &node.guest.sh("dmesg").unwrap_or_default());
     }
+}
+
+fn print_log(of: &str, log: &str) {
+    println!("-- log of {of}");
+    let lines: Vec<_> = log.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).for_each(|line| println!("{line}"));
 }
