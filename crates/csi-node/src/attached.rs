@@ -115,3 +115,56 @@ fn state_name(state: &ControllerState) -> String {
         ControllerState::Other(word) => format!("{word:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use host::Namespace;
+
+    const NQN: &str = "nqn.test:vol";
+    const MIB: u64 = 1 << 20;
+
+    fn subsystem(states: &[ControllerState], namespace: Option<u32>) -> Subsystem {
+        let controller = |(number, state): (usize, &ControllerState)| Controller {
+            name: format!("nvme{number}"),
+            state: state.clone(),
+            address: String::new(),
+        };
+        let device = Device { name: "nvme0n1".into(), major: 259, minor: 5, nqn: Some(NQN.into()) };
+        Subsystem {
+            nqn: NQN.into(),
+            controllers: states.iter().enumerate().map(controller).collect(),
+            namespaces: namespace.map(|id| Namespace { id, device, bytes: MIB }).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn a_volume_is_its_first_namespace_behind_any_live_controller() {
+        use ControllerState::{Deleting, Live, Other, Reconnecting};
+        let unknown = || Other("unknown".into());
+        for (states, namespace, stands_in_the_way) in [
+            (vec![], Some(1), Some("no controller")),
+            (vec![Live], Some(1), None),
+            (vec![Live], None, Some("shows no namespace 1")),
+            (vec![Live], Some(2), Some("shows no namespace 1")),
+            (vec![Reconnecting], Some(1), Some("nvme0 of nqn.test:vol is reconnecting")),
+            (vec![Deleting], Some(1), Some("is being deleted")),
+            (vec![unknown()], Some(1), Some("is \"unknown\"")),
+            // Two controllers of one subsystem, as after a duplicate_connect (node.md K12).
+            (vec![Reconnecting, Live], Some(1), None),
+            (vec![Deleting, Live], Some(1), None),
+            (vec![Deleting, Reconnecting], Some(1), Some("nvme0 of nqn.test:vol is being deleted")),
+            (vec![Reconnecting, Live], None, Some("controller nvme1 of nqn.test:vol is live, but")),
+        ] {
+            let found = look_up(&[subsystem(&states, namespace)], NQN, MIB);
+            let said = found.as_ref().err().map(Hindrance::to_string);
+            match stands_in_the_way {
+                None => assert_eq!(found.unwrap().device.minor, 5, "{states:?}"),
+                Some(why) => assert!(said.unwrap().contains(why), "{states:?} {namespace:?}"),
+            }
+        }
+        let smaller = look_up(&[subsystem(&[Live], Some(1))], NQN, MIB + 1).unwrap_err();
+        assert!(matches!(smaller, Hindrance::TooSmall { .. }));
+    }
+}

@@ -80,13 +80,28 @@ mod tests {
         assert_eq!(parse(b"36 35 259:3 / /target rw\n").unwrap_err().kind, ErrorKind::Malformed);
     }
 
+    /// A node of many pods has thousands of mounts, and what people call directories is among them.
+    #[test]
+    fn a_table_of_thousands_of_lines_is_read_whole_with_every_name() {
+        let names: Vec<String> =
+            (0..20_000).map(|number| format!("/pods/{number} \\ä\t\n{number}/mount")).collect();
+        let line = |name: &String| {
+            format!("36 35 259:3 / {} rw,relatime shared:1 - ext4 /dev/nvme0n1 rw\n", escape(name.as_bytes()))
+        };
+        let table: String = names.iter().map(line).collect();
+        let entries = parse(table.as_bytes()).unwrap();
+        assert!(
+            entries.iter().map(|entry| entry.target.to_str().unwrap()).eq(names.iter().map(String::as_str))
+        );
+    }
+
     #[test]
     fn this_machines_own_table_parses() {
         assert!(!parse(&std::fs::read("/proc/self/mountinfo").unwrap()).unwrap().is_empty());
     }
 
     fn escape(path: &[u8]) -> String {
-        let special = |byte: u8| byte.is_ascii_control() || b" \\".contains(&byte);
+        let special = |byte: u8| !byte.is_ascii_graphic() || byte == b'\\';
         let shown = |byte: &u8| match special(*byte) {
             true => format!("\\{byte:03o}"),
             false => char::from(*byte).to_string(),

@@ -204,6 +204,64 @@ mod tests {
         assert_eq!(subsystems(root.path()).unwrap_err().kind, ErrorKind::Malformed);
     }
 
+    /// One subsystem with one of everything, below `class`.
+    const WHOLE: [(&str, &str); 6] = [
+        ("nvme-subsystem/nvme-subsys0/subsysnqn", "nqn.test:vol\n"),
+        ("nvme-subsystem/nvme-subsys0/nvme0/state", "live\n"),
+        ("nvme-subsystem/nvme-subsys0/nvme0/address", "traddr=10.0.0.1\n"),
+        ("nvme-subsystem/nvme-subsys0/nvme0n1/dev", "259:5\n"),
+        ("nvme-subsystem/nvme-subsys0/nvme0n1/nsid", "1\n"),
+        ("nvme-subsystem/nvme-subsys0/nvme0n1/size", "8\n"),
+    ];
+
+    #[test]
+    fn whatever_goes_while_it_is_looked_at_is_not_there_and_the_others_are() {
+        for (gone, _) in WHOLE {
+            let root = tempfile::tempdir().unwrap();
+            let class = root.path().join("class");
+            put(&class, &WHOLE);
+            put(&class, &[("nvme-subsystem/nvme-subsys1/subsysnqn", "nqn.test:other\n")]);
+            // What is listed and went before it was opened.
+            std::os::unix::fs::symlink("nowhere", class.join("nvme-subsystem/nvme-subsys2")).unwrap();
+            std::fs::remove_file(class.join(gone)).unwrap();
+            let found = subsystems(root.path()).unwrap();
+            let nqns: Vec<&str> = found.iter().map(|subsystem| subsystem.nqn.as_str()).collect();
+            if gone.ends_with("subsysnqn") {
+                assert_eq!(nqns, ["nqn.test:other"]);
+                continue;
+            }
+            assert_eq!(nqns, ["nqn.test:vol", "nqn.test:other"], "without {gone}");
+            let shown = (found[0].controllers.len(), found[0].namespaces.len());
+            let expected = if gone.ends_with("address") {
+                (1, 1)
+            } else if gone.contains("nvme0n1") {
+                (1, 0)
+            } else {
+                (0, 1)
+            };
+            assert_eq!(shown, expected, "without {gone}");
+        }
+    }
+
+    #[test]
+    fn every_state_that_a_controller_can_be_in_is_told_and_only_one_is_live() {
+        let root = tempfile::tempdir().unwrap();
+        for (word, expected) in [
+            ("live", ControllerState::Live),
+            ("new", ControllerState::Reconnecting),
+            ("resetting", ControllerState::Reconnecting),
+            ("connecting", ControllerState::Reconnecting),
+            ("deleting", ControllerState::Deleting),
+            ("deleting (no IO)", ControllerState::Deleting),
+            ("dead", ControllerState::Deleting),
+            ("unknown", ControllerState::Other("unknown".into())),
+            ("", ControllerState::Other(String::new())),
+        ] {
+            put(root.path(), &[("class/nvme/nvme3/state", &format!("{word}\n"))]);
+            assert_eq!(controller_state(root.path(), "nvme3").unwrap(), Some(expected), "{word:?}");
+        }
+    }
+
     #[test]
     fn a_device_whose_number_went_to_another_subsystem_is_not_there() {
         let root = tempfile::tempdir().unwrap();

@@ -86,3 +86,28 @@ async fn malformed_ids_and_paths_are_refused_by_every_call() {
         assert_eq!(codes, [Code::InvalidArgument; 3]);
     }
 }
+
+/// A disk of the node that is full or read-only takes no record, and so nothing is connected that nobody would know of.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_written_stops_every_call_before_its_first_effect() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::new(KernelVersion::V6_12);
+    bench.export(&vol);
+    let in_the_way = bench.state.path().join("stages/a.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let refused = bench.stage(&vol).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(refused.message().contains("stages/a.json"), "{refused:?}");
+    assert_eq!(bench.kernel.effects().log(), Vec::<String>::new());
+    bench.unstage(&vol).await.unwrap();
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    bench.stage(&vol).await.unwrap();
+    std::fs::create_dir(&in_the_way).unwrap();
+    let refused = bench.unstage(&vol).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(!bench.fabric.sessions(&vol.nqn()).is_empty(), "what is still recorded is still connected");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    bench.unstage(&vol).await.unwrap();
+    bench.assert_clean();
+}

@@ -173,22 +173,34 @@ async fn locked_request(path: &Path, request: &Request) -> io::Result<File> {
 
 /// The process whose stdin is this file: a helper, or a tool that it started.
 fn reader_of(request: &Path) -> Option<u32> {
-    let pids =
-        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let reads = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|path| path == request);
-    pids.filter(reads).min()
+    numbers(Path::new("/proc")).filter(reads).min()
 }
 
-/// Whether a helper, or a tool that it started, is in uninterruptible sleep (D). A helper leads a process group of its
-/// own, and its tools are in it: it is them that hang in a mkfs, while the helper itself merely waits.
+/// Whether a helper, or a tool that it started, is in uninterruptible sleep (D) with any of its threads. A helper leads a
+/// process group of its own, and its tools are in it: it is them that hang in a mkfs, and its readers that hang in a scan,
+/// while the helper itself merely waits.
 pub(super) fn hangs(helper: u32) -> bool {
-    let Some(group) = Stat::of(helper).map(|stat| stat.group) else { return false };
-    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
-    let mut pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.any(|pid| Stat::of(pid).is_some_and(|stat| stat.group == group && stat.state == 'D'))
+    hangs_in(Path::new("/proc"), helper)
 }
 
-/// What `/proc/<pid>/stat` says of a process; none where it is not seen.
+fn hangs_in(proc: &Path, helper: u32) -> bool {
+    let Some(group) = Stat::of(proc, helper).map(|stat| stat.group) else { return false };
+    let is_of_the_group = |pid: &u32| Stat::of(proc, *pid).is_some_and(|stat| stat.group == group);
+    let has_one_in_d = |pid: u32| {
+        let threads = proc.join(pid.to_string()).join("task");
+        numbers(&threads).any(|thread| Stat::of(&threads, thread).is_some_and(|stat| stat.state == 'D'))
+    };
+    numbers(proc).filter(is_of_the_group).any(has_one_in_d)
+}
+
+/// The processes or threads that a directory of `/proc` lists.
+fn numbers(directory: &Path) -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// What `stat` says of a process or a thread; none where it is not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     state: char,
@@ -196,8 +208,8 @@ struct Stat {
 }
 
 impl Stat {
-    fn of(pid: u32) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    fn of(directory: &Path, number: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(directory.join(number.to_string()).join("stat")).ok()?)
     }
 
     /// The command's name may hold anything, so the fields begin after its last parenthesis: state, parent, group.
@@ -223,6 +235,29 @@ mod tests {
         }
         assert_eq!(Stat::parse("7 (cut off) S"), None);
         let own = std::process::id();
-        assert!(Stat::of(own).is_some() && !hangs(own));
+        assert!(Stat::of(Path::new("/proc"), own).is_some() && !hangs(own));
+    }
+
+    #[test]
+    fn a_helper_hangs_with_any_thread_of_its_own_or_of_its_tools_and_with_nobody_elses() {
+        // Each is a process, a thread of it and that one's state; all are of the group of 10 but 30.
+        for (threads, expected) in [
+            ([(10, 10, 'S'), (10, 11, 'S'), (20, 20, 'S'), (30, 30, 'S')], false),
+            ([(10, 10, 'D'), (10, 11, 'S'), (20, 20, 'S'), (30, 30, 'S')], true),
+            ([(10, 10, 'S'), (10, 11, 'D'), (20, 20, 'S'), (30, 30, 'S')], true),
+            ([(10, 10, 'S'), (10, 11, 'S'), (20, 20, 'D'), (30, 30, 'S')], true),
+            ([(10, 10, 'S'), (10, 11, 'S'), (20, 20, 'S'), (30, 30, 'D')], false),
+        ] {
+            let proc = tempfile::tempdir().unwrap();
+            for (pid, thread, state) in threads {
+                let (group, process) = (if pid == 30 { 30 } else { 10 }, proc.path().join(pid.to_string()));
+                let own = process.join("task").join(thread.to_string());
+                std::fs::create_dir_all(&own).unwrap();
+                std::fs::write(own.join("stat"), format!("{thread} (x) {state} 1 {group} 0\n")).unwrap();
+                std::fs::write(process.join("stat"), format!("{pid} (x) S 1 {group} 0\n")).unwrap();
+            }
+            assert_eq!(hangs_in(proc.path(), 10), expected, "{threads:?}");
+            assert!(!hangs_in(proc.path(), 99), "gone");
+        }
     }
 }
