@@ -28,10 +28,6 @@ use kubernetes::Kubernetes;
 /// mounts of one device ate a kernel's memory elsewhere (lessons.md).
 const MAX_BLOCK_PUBLISHES: usize = 16;
 
-/// Longer than a stage that is asked for again waits (the kubelet: at most two minutes), so that what a lost record left
-/// is staged again rather than cut; an orphan costs the target one session.
-const ORPHAN_GRACE: Duration = Duration::from_secs(5 * 60);
-
 /// An answer is sent this long before its caller gives up: enough for a busy machine to write it.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
@@ -52,6 +48,7 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         nqn_prefix,
         cluster_id,
         helper_cgroup,
+        orphan_grace,
         max_volumes,
     } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
@@ -62,7 +59,7 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         state_dir: own,
         max_volumes: max_volumes.into(),
         max_block_publishes: MAX_BLOCK_PUBLISHES,
-        orphan_grace: ORPHAN_GRACE,
+        orphan_grace,
         answer_margin: ANSWER_MARGIN,
     };
     let kubernetes = (kubernetes, cluster_id);

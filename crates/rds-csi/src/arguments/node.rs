@@ -1,6 +1,7 @@
 //! The flags of `rds-csi node`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use volume::{ClusterId, NodeId, NqnPrefix};
@@ -9,7 +10,7 @@ use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
 use super::registration::RegistrationArguments;
 use super::telemetry::TelemetryArguments;
-use super::values::{absolute_path, node_name};
+use super::values::{absolute_path, duration, node_name};
 
 /// `rds-csi node`.
 #[derive(Debug, Args)]
@@ -50,6 +51,11 @@ pub(crate) struct NodeArguments {
     /// the kernel does not keep the container from ending [default: helpers live in the container's]
     #[arg(long, env = "RDS_CSI_HELPER_CGROUP", value_parser = absolute_path, value_name = "DIR")]
     pub(crate) helper_cgroup: Option<PathBuf>,
+
+    /// How long a connection that no volume on this node accounts for is left alone before it is cut. A kubelet asks for a
+    /// stage again within two minutes: what a lost record left is then staged anew rather than cut
+    #[arg(long, env = "RDS_CSI_ORPHAN_GRACE", value_parser = duration, default_value = "5m", value_name = "TIME")]
+    pub(crate) orphan_grace: Duration,
 
     /// Most volumes on this node; 0 leaves it to the scheduler
     #[arg(long, env = "RDS_CSI_MAX_VOLUMES", default_value_t = 0, value_parser = clap::value_parser!(u16),
