@@ -43,6 +43,8 @@ pub struct ClusterOptions {
     pub lease: &'static str,
     /// Further arguments of `rds-csi controller`.
     pub controller: Vec<String>,
+    /// Further arguments of `rds-csi node`, where there are guests.
+    pub node: Vec<String>,
     /// Further arguments of `rds-sim`.
     pub simulator: Vec<String>,
     /// Folders of manifests, with the accounts of the driver and all rights that it has in the cluster.
@@ -57,6 +59,7 @@ impl Default for ClusterOptions {
             // The shortest that is served.
             lease: "5s",
             controller: Vec::new(),
+            node: Vec::new(),
             simulator: Vec::new(),
             roles: vec![shipped],
         }

@@ -11,7 +11,7 @@ use testbed::{ControlPlane, Options as ControlPlaneOptions, Proxy, Tools, object
 
 use super::{ClusterOptions, ControllerPod, Kubelet, NAMESPACE, PodVolume, install, provision, start_pods};
 use crate::guests::Guests;
-use crate::{Node, Options, Rds, system};
+use crate::{CLUSTER_ID, Node, Options, Rds, system};
 
 /// The service account of the nodes.
 const NODE_ACCOUNT: &str = "rds-csi-node";
@@ -123,9 +123,11 @@ impl GuestCluster {
 fn node_options(control_plane: &ControlPlane, port: u16, options: &ClusterOptions) -> Result<Options> {
     let server = SocketAddr::from((HOST, port));
     let kubeconfig = control_plane.kubeconfig_of_service_account(NAMESPACE, NODE_ACCOUNT, server)?;
+    // As its controllers have it, or it would know no volume of theirs as its cluster's.
+    let own = ["--kubeconfig", KUBECONFIG, "--cluster-id", CLUSTER_ID];
     Ok(Options {
         simulator: options.simulator.join(" "),
-        node: vec!["--kubeconfig".into(), KUBECONFIG.into()],
+        node: own.into_iter().map(str::to_owned).chain(options.node.iter().cloned()).collect(),
         files: vec![(KUBECONFIG.into(), std::fs::read(kubeconfig)?)],
         host_ports: vec![port],
         ..Options::default()

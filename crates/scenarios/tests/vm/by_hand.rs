@@ -10,6 +10,7 @@ macro_rules! by_hand {
 mod outages {
     use microvm::Kernel::{V6_1, V6_12};
 
+    use crate::failed::dead_and_mounted_anew;
     use crate::fencing::fenced_in_both_modes;
     use crate::hangs::some_hang;
     use crate::outages::{out_of_reach, rebooted};
@@ -26,7 +27,9 @@ mod outages {
         power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_12: powerless_in_mid_write(V6_12);
         a_driver_killed_at_any_moment_of_any_call_is_no_loss_on_linux_6_1: killed_at_moments_of_every_call(V6_1);
         a_driver_killed_at_any_moment_of_any_call_is_no_loss_on_linux_6_12: killed_at_moments_of_every_call(V6_12);
-        two_of_16_volumes_hang_in_the_kernel_and_the_others_go_on: some_hang(V6_12, 16, 2);
+        an_xfs_that_dies_on_a_device_that_stays_is_found_on_linux_6_12: dead_and_mounted_anew(V6_12, &["xfs"]);
+        file_systems_that_die_on_a_device_that_stays_are_found_on_linux_6_1: dead_and_mounted_anew(V6_1, &["ext4", "xfs"]);
+        four_of_16_volumes_hang_in_the_kernel_and_the_others_go_on: some_hang(V6_12, 16, 4);
         eight_of_64_volumes_hang_in_the_kernel_and_the_others_go_on: some_hang(V6_12, 64, 8);
     }
 }

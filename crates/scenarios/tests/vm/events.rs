@@ -53,7 +53,7 @@ fn a_cut_link_is_a_connection_failure(cluster: &GuestCluster, volume: &PodVolume
     let (id, address) = (&volume.made.volume.volume_id, cluster.rds.data_address());
     let start = format!("[{id}] on [a]: Connection to {address} failed: ");
     assert!(event.message.starts_with(&start) && event.message.contains("does not answer"), "{event:?}");
-    assert_is_of(cluster, &event, "plain");
+    assert_is_of(cluster, &event, "Warning", "plain");
     cluster.kubelet("a").mount(volume).unwrap();
     took
 }
@@ -67,7 +67,7 @@ fn data_that_is_no_file_system_is_a_mount_failure(cluster: &GuestCluster) -> Pod
     assert!(event.message.starts_with(&format!("[{id}] on [a]: ")), "{event:?}");
     let what = "is not formatted and not mounted: it holds data";
     assert!(event.message.contains("/dev/nvme") && event.message.contains(what), "{event:?}");
-    assert_is_of(cluster, &event, "foreign");
+    assert_is_of(cluster, &event, "Warning", "foreign");
     write_into(cluster, id, "cat /dev/zero");
     cluster.kubelet("a").mount(&volume).unwrap();
     volume
@@ -134,11 +134,11 @@ fn wait_for(cluster: &GuestCluster, reason: &str, claim: &str, times: u64) -> Ev
 }
 
 /// Type, component and object are those of requirements R1, R4 and R14.
-fn assert_is_of(cluster: &GuestCluster, event: &Event, claim: &str) {
+pub(crate) fn assert_is_of(cluster: &GuestCluster, event: &Event, of_level: &str, claim: &str) {
     let object = cluster.control_plane.admin().get(&["pvc", "-n", "default", claim]).unwrap().unwrap();
     let uid = object["metadata"]["uid"].as_str().unwrap();
     let Event { level, component, instance, kind, name, uid: of, namespace, .. } = event;
-    assert_eq!((level.as_str(), component.as_str(), instance.as_str()), ("Warning", COMPONENT, "a"));
+    assert_eq!((level.as_str(), component.as_str(), instance.as_str()), (of_level, COMPONENT, "a"));
     let object = (kind.as_str(), namespace.as_str(), name.as_str(), of.as_str());
     assert_eq!(object, ("PersistentVolumeClaim", "default", claim, uid));
 }

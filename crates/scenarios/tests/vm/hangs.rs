@@ -3,14 +3,21 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use microvm::{Kernel, MIB};
+use microvm::{Background, Kernel, MIB};
 use scenarios::{Attached, Made, Node, Shape, System};
 use tonic::{Code, Status};
 
+use super::backing::Backing;
 use super::{pod, shared, wait_until};
 
 /// What a call on a silent target is given: a healthy one needs a few seconds in a guest.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How late writes are while an unmount begins: it makes some, one after the other.
+const LATE: Duration = Duration::from_secs(5);
+/// Longer than any test.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+/// Where the target listens that accepts connections and stays silent.
+const SILENT: u16 = 4499;
 /// What was held is written within seconds of its release.
 const RELEASE: Duration = Duration::from_secs(120);
 /// One batch of healthy volumes beside what hangs may take twice as long as without, and a slow machine's noise more.
@@ -22,16 +29,20 @@ enum Where {
     Mkfs,
     Sync,
     Mount,
+    Unmount,
 }
 
 impl Where {
-    const ALL: [Self; 3] = [Self::Mkfs, Self::Sync, Self::Mount];
+    const ALL: [Self; 4] = [Self::Mkfs, Self::Sync, Self::Mount, Self::Unmount];
 
-    fn operation(self) -> &'static str {
+    /// What the driver calls it. A file system whose path was reset meanwhile is asked whether it still writes, and then
+    /// hangs in that.
+    fn operations(self) -> &'static [&'static str] {
         match self {
-            Self::Mkfs => "mkfs",
-            Self::Sync => "sync",
-            Self::Mount => "mount",
+            Self::Mkfs => &["mkfs"],
+            Self::Sync => &["sync", "check"],
+            Self::Mount => &["mount"],
+            Self::Unmount => &["unmount"],
         }
     }
 }
@@ -42,8 +53,8 @@ struct Hanging<'a> {
     made: Made,
     attached: Attached,
     at: Where,
-    /// The device on the RDS by which its writes are held.
-    device: String,
+    /// By which its writes are held.
+    backing: Backing<'a>,
 }
 
 /// `hung` of so many volumes hang in D, in different operations; the others are staged, published, unpublished and
@@ -59,14 +70,26 @@ pub(crate) fn some_hang(kernel: Kernel, volumes: usize, hung: usize) {
     refused_in_time(&hanging);
     assert_named(node, &hanging);
     let beside = all_at_once(node, &healthy);
-    eprintln!("{} volumes at once: {usual:.1?}, beside {hung} that hang: {beside:.1?}", healthy.len());
-    assert!(beside < usual * 2 + NOISE);
+    let silent = Silent::listen(system, volumes);
+    let beside_a_silent_one_too = thread::scope(|scope| {
+        scope.spawn(|| silent.is_refused_in_time());
+        all_at_once(node, &healthy)
+    });
+    silent.end();
     // The retry joins what runs; it never starts a second.
     refused_in_time(&hanging);
     assert_named(node, &hanging);
 
-    hanging.iter().for_each(Hanging::is_served_once_the_target_answers);
+    hanging.into_iter().for_each(Hanging::end_once_the_target_answers);
     wait_until(&node.guest, &format!("{METRICS} | grep -q '^rds_csi_stuck_helpers 0$'"), RELEASE);
+    // Twice, since other work on this machine comes and goes.
+    let again = all_at_once(node, &healthy);
+    eprintln!(
+        "{} volumes at once: {usual:.1?} and {again:.1?}, beside {hung} that hang: {beside:.1?}, and a target that is \
+         silent: {beside_a_silent_one_too:.1?}",
+        healthy.len()
+    );
+    assert!(beside.max(beside_a_silent_one_too) < usual.max(again) * 2 + NOISE);
     for (made, _) in &healthy {
         system.csi().detach(made, "a").unwrap();
         system.csi().delete(&made.volume.volume_id).unwrap();
@@ -101,11 +124,12 @@ fn assert_named(node: &Node, hanging: &[Hanging<'_>]) {
     let metrics = node.guest.sh(&format!("{METRICS} | grep ^rds_csi_stuck")).unwrap() + "\n";
     assert!(metrics.contains(&format!("rds_csi_stuck_helpers {count}\n")), "{metrics}");
     for one in hanging {
-        let (id, operation) = (&one.made.volume.volume_id, one.at.operation());
-        let name = format!(
-            "rds_csi_stuck_helper{{volume_id=\"{id}\",operation=\"{operation}\",uninterruptible=\"true\"}} 1\n"
-        );
-        assert!(metrics.contains(&name), "no {name} in {metrics}");
+        let id = &one.made.volume.volume_id;
+        let is_named = |operation: &&str| {
+            let labels = format!("volume_id=\"{id}\",operation=\"{operation}\",uninterruptible=\"true\"");
+            metrics.contains(&format!("rds_csi_stuck_helper{{{labels}}} 1\n"))
+        };
+        assert!(one.at.operations().iter().any(is_named), "{:?} of {id}: {metrics}", one.at);
     }
 }
 
@@ -118,13 +142,49 @@ fn refused_in_time(hanging: &[Hanging<'_>]) {
                 let refused = one.call().unwrap_err();
                 let code = refused.code();
                 let retriable = [Code::Unavailable, Code::Aborted, Code::DeadlineExceeded];
-                assert!(retriable.contains(&code), "{:?}: {refused}", one.at);
+                let log = || one.system.node("a").log();
+                assert!(retriable.contains(&code), "{:?}: {refused}\n{}", one.at, log());
                 assert!(refused.message().contains("state D"), "{:?}: it says why: {refused}", one.at);
                 eprintln!("{:?} hangs: {:?} {}", one.at, code, refused.message());
             });
         }
     });
     assert!(start.elapsed() < PATIENCE + NOISE, "{:?}", start.elapsed());
+}
+
+/// A volume whose target accepts connections and says nothing: it is asked from user space first, so that no connect waits
+/// for it in the kernel, where the next ones would wait behind it (node.md K10, rule 3).
+struct Silent<'a> {
+    system: &'a System,
+    made: Made,
+    attached: Attached,
+    listener: Background,
+}
+
+impl<'a> Silent<'a> {
+    fn listen(system: &'a System, number: usize) -> Self {
+        let listener = system.rds.guest.spawn(&format!("exec nc -ll -p {SILENT} -e sleep 3600")).unwrap();
+        wait_until(&system.rds.guest, &format!("netstat -ltn | grep -q :{SILENT}"), RELEASE);
+        let (made, mut attached) = attach(system, number, 64, &Shape::block());
+        attached.context.insert("nvme_port".into(), SILENT.to_string());
+        Self { system, made, attached, listener }
+    }
+
+    fn is_refused_in_time(&self) {
+        let (node, start) = (self.system.node("a"), Instant::now());
+        let refused = node.csi.within(PATIENCE).stage(&self.made, &self.attached, &Node::staging(&self.made));
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        assert!(refused.message().contains("no answer in time"), "{refused}");
+        assert!(start.elapsed() < PATIENCE + NOISE, "{:?}", start.elapsed());
+    }
+
+    fn end(self) {
+        self.system.node("a").csi.unstage(&self.made, &Node::staging(&self.made)).unwrap();
+        self.system.csi().detach(&self.made, "a").unwrap();
+        self.system.csi().delete(&self.made.volume.volume_id).unwrap();
+        self.listener.kill().unwrap();
+    }
 }
 
 impl<'a> Hanging<'a> {
@@ -134,45 +194,40 @@ impl<'a> Hanging<'a> {
         // A marker is written before an ext4 is made, and would be what hangs.
         let (fs, mib) = if at == Where::Mkfs { ("xfs", 320) } else { ("ext4", 64) };
         let (made, attached) = attach(system, number, mib, &Shape::filesystem(fs));
-        let hanging = Self { system, made, attached, at, device: format!("held-{number}") };
-        hanging.put_device_under();
+        let backing = Backing::put_under(system, &attached, &format!("held-{number}"));
+        let hanging = Self { system, made, attached, at, backing };
         let node = system.node("a");
+        if at != Where::Mkfs {
+            pod::mount(node, &hanging.made, &hanging.attached);
+        }
         match at {
             Where::Mkfs => {}
             Where::Sync => {
-                let target = pod::mount(node, &hanging.made, &hanging.attached);
+                let target = Node::target(&hanging.made);
                 node.guest.sh(&format!("echo unsynced > {target}/file")).unwrap();
                 node.csi.unpublish(&hanging.made, &target).unwrap();
             }
-            Where::Mount => {
-                pod::mount(node, &hanging.made, &hanging.attached);
-                pod::unmount(node, &hanging.made);
-            }
+            Where::Mount => pod::unmount(node, &hanging.made),
+            Where::Unmount => hanging.hold_while_it_is_unmounted(node),
         }
-        hanging.hold_writes(Duration::from_secs(3600));
+        hanging.backing.hold_writes(FOR_EVER);
         node.guest.sh(&format!("mkdir -p {}", Node::staging(&hanging.made))).unwrap();
         hanging
     }
 
-    fn put_device_under(&self) {
-        let namespace =
-            format!("/sys/kernel/config/nvmet/subsystems/{}/namespaces/1", self.attached.context["nvme_nqn"]);
-        let device = &self.device;
-        let line = format!(
-            "modprobe dm_delay; loop=$(cat {namespace}/device_path) && size=$(blockdev --getsz $loop) && \
-             dmsetup create {device} --table \"0 $size delay $loop 0 0 $loop 0 0\" && echo 0 > {namespace}/enable && \
-             echo -n /dev/mapper/{device} > {namespace}/device_path && echo 1 > {namespace}/enable"
-        );
-        self.system.rds.guest.sh(&line).unwrap();
-    }
-
-    fn hold_writes(&self, time: Duration) {
-        let (device, time) = (&self.device, time.as_millis());
-        let line = format!(
-            "table=$(dmsetup table {device}) && dmsetup load {device} --table \"${{table% *}} {time}\" && \
-             dmsetup suspend --nolockfs --noflush {device} && dmsetup resume {device}"
-        );
-        self.system.rds.guest.sh(&line).unwrap();
+    /// An unmount takes the mount out of the table first, and writes then (node.md K4).
+    fn hold_while_it_is_unmounted(&self, node: &Node) {
+        let (target, staging) = (Node::target(&self.made), Node::staging(&self.made));
+        node.csi.unpublish(&self.made, &target).unwrap();
+        node.guest.sh(&format!("sync -f {staging}")).unwrap();
+        self.backing.hold_writes(LATE);
+        thread::scope(|scope| {
+            let call = scope.spawn(|| node.csi.within(PATIENCE * 2).unstage(&self.made, &staging));
+            wait_until(&node.guest, &format!("! grep -q {staging} /proc/self/mountinfo"), PATIENCE * 2);
+            self.backing.hold_writes(FOR_EVER);
+            let refused = call.join().unwrap().unwrap_err();
+            eprintln!("unmounted while writes are held: {:?} {}", refused.code(), refused.message());
+        });
     }
 
     /// The call that hangs.
@@ -181,16 +236,18 @@ impl<'a> Hanging<'a> {
         let staging = Node::staging(&self.made);
         match self.at {
             Where::Mkfs | Where::Mount => csi.stage(&self.made, &self.attached, &staging),
-            Where::Sync => csi.unstage(&self.made, &staging),
+            Where::Sync | Where::Unmount => csi.unstage(&self.made, &staging),
         }
     }
 
     /// The same call succeeds, and nothing was lost or done twice.
-    fn is_served_once_the_target_answers(&self) {
+    fn end_once_the_target_answers(self) {
         let (system, node) = (self.system, self.system.node("a"));
-        self.hold_writes(Duration::ZERO);
+        self.backing.hold_writes(Duration::ZERO);
         match self.at {
-            Where::Sync => node.csi.unstage(&self.made, &Node::staging(&self.made)).unwrap(),
+            Where::Sync | Where::Unmount => {
+                node.csi.unstage(&self.made, &Node::staging(&self.made)).unwrap();
+            }
             Where::Mkfs | Where::Mount => {
                 pod::mount(node, &self.made, &self.attached);
                 pod::unmount(node, &self.made);
@@ -203,7 +260,7 @@ impl<'a> Hanging<'a> {
         }
         pod::end(system, &self.made, "a");
         // The simulator has taken its export down by now, and nothing else has the device.
-        wait_until(&system.rds.guest, &format!("dmsetup remove {}", self.device), RELEASE);
+        self.backing.remove();
         system.csi().delete(&self.made.volume.volume_id).unwrap();
     }
 }

@@ -1,9 +1,11 @@
 //! The driver as it ships, on real kernels' NVMe/TCP: `cargo xtask test vm`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod backing;
 mod by_hand;
 mod doubt;
 mod events;
+mod failed;
 mod fencing;
 mod growth;
 mod hangs;
@@ -13,6 +15,7 @@ mod outages;
 mod pod;
 mod promises;
 mod restarts;
+mod unasked;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};

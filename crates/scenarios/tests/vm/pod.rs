@@ -7,10 +7,10 @@ use scenarios::{Attached, Made, Node, System};
 use tonic::{Code, Status};
 
 /// An fsync takes tens of milliseconds in a guest, and seconds on a slow backend or a busy machine.
-const RECORDS: Duration = Duration::from_secs(120);
+const RECORDS: Duration = Duration::from_secs(300);
 
-/// How long a call is tried again.
-const RETRIED: Duration = Duration::from_secs(180);
+/// How long a call is tried again: a guest on a busy machine gets a tenth of a processor.
+const RETRIED: Duration = Duration::from_secs(600);
 
 /// Where the nodes have the program: see [`super::programs`].
 pub(crate) const RECORDER: &str = "/usr/bin/recorder";
@@ -104,7 +104,7 @@ pub(crate) fn end(system: &System, made: &Made, node: &str) {
 }
 
 /// On a busy machine a guest may stand still for longer than a keep-alive, which is an outage like any other.
-fn retried<T>(what: &str, mut call: impl FnMut() -> anyhow::Result<T>) -> T {
+pub(crate) fn retried<T>(what: &str, mut call: impl FnMut() -> anyhow::Result<T>) -> T {
     let again = |error: &anyhow::Error| {
         let code = error.downcast_ref::<Status>().map(Status::code);
         matches!(code, Some(Code::Unavailable | Code::Aborted | Code::DeadlineExceeded))
