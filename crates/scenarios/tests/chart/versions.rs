@@ -37,14 +37,16 @@ fn nothing_has_an_election_but_the_driver_and_no_sidecar_a_probe() {
 }
 
 #[test]
-fn the_node_has_no_secret_of_the_device_and_no_process_of_the_host() {
+fn the_node_has_no_secret_of_the_device_and_of_the_host_what_its_helpers_need() {
     let shown = ["--show-only=templates/node/daemonset.yaml"];
     for case in crate::golden::CASES {
         let node = template(case, &shown).unwrap();
-        for absent in ["secret:", "hostPID", "hostIPC", "--address", "password"] {
+        for absent in ["secret:", "hostIPC", "--address", "password"] {
             assert!(!node.contains(absent), "{case}: {absent} in {node}");
         }
         assert!(node.contains("hostNetwork: true"));
+        // Both, or a helper in uninterruptible sleep keeps the pod from ending (ADR 8).
+        assert!(node.contains("hostPID: true") && node.contains("--helper-cgroup=/sys/fs/cgroup/"));
         assert_eq!(node.matches("mountPropagation: Bidirectional").count(), 1);
     }
 }
