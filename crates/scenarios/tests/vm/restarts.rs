@@ -72,7 +72,9 @@ fn assert_kept(node: &Node, made: &Made, attached: &scenarios::Attached, round: 
 /// SIGKILL so long after a call has begun: to the driver, and every second time to its helpers as well, as when its
 /// container ends.
 fn killed(node: &Node, after: Duration, round: usize, call: impl FnOnce()) {
-    let whom = if round.is_multiple_of(2) { "pgrep -o rds-csi" } else { "pidof rds-csi" };
+    // The driver is the eldest of its name.
+    let driver = "pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1";
+    let whom = if round.is_multiple_of(2) { driver } else { "pidof rds-csi" };
     let kill = format!("echo ready; sleep {}; kill -9 $({whom})", after.as_secs_f64());
     let killer = node.guest.spawn(&kill).unwrap();
     killer.wait_for_stdout("ready\n", Duration::from_secs(60)).unwrap();
