@@ -2,7 +2,8 @@
 //!
 //! It answers on stdout once the device is open, and from then on to whoever connects to its socket: hold again, or release.
 //! Releasing is fsync first; where that fails the device stays open, unless it is gone: nothing can be written to
-//! it any more, and older kernels fail every further fsync. The end of the driver does not let go: only the driver's word does, or the end of the container, after which the driver holds anew.
+//! it any more, and older kernels fail every further fsync. The end of the driver does not let go: only the driver's word does, or the end of a container that the
+//! helper shares (without a cgroup of its own, ADR 8), after which the driver holds anew.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
