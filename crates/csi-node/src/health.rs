@@ -44,6 +44,8 @@ struct Memory {
     suspicions: Suspicions,
     /// The file systems that are known to have failed.
     failures: BTreeMap<Slot, Failure>,
+    /// The volumes whose unmount was begun.
+    leaving: BTreeSet<Slot>,
     /// The heads of ours as they were seen last, by name.
     heads: BTreeSet<String>,
     /// The heads that the kernel's log has named since the last look.
@@ -106,11 +108,21 @@ impl<H: Host> Node<H> {
         if let Some(word) = word {
             self.say_word(known, &word);
         }
-        let failure = self.health.failure(&known.slot);
-        let stale = find_stale(&self.host, &look.subsystems, &look.mounts, known, failure.as_ref()).await?;
+        let stale = self.stale(look, known).await?;
         self.health.lock().weigh(look, known, is_live, stale.as_ref());
         self.note_stale(known, stale);
         Ok(())
+    }
+
+    /// Of a volume that is on its way off this node nothing new is found: its unmount takes the mount out of the table
+    /// first, and may hang then (node.md K4).
+    async fn stale(&self, look: &Look, known: &StageRecord) -> Result<Option<Stale>> {
+        let left = self.health.lock().left(&known.slot);
+        if let Some(found_before) = left {
+            return Ok(found_before);
+        }
+        let failure = self.health.failure(&known.slot);
+        find_stale(&self.host, &look.subsystems, &look.mounts, known, failure.as_ref()).await
     }
 
     fn say_word(&self, record: &StageRecord, word: &Word) {
@@ -177,6 +189,16 @@ impl<H: Host> Node<H> {
 }
 
 impl Health {
+    /// An unmount of the volume begins.
+    pub(crate) fn leaves(&self, slot: &Slot) {
+        self.lock().leaving.insert(slot.clone());
+    }
+
+    /// The volume is wanted here, whatever was begun.
+    pub(crate) fn stays(&self, slot: &Slot) {
+        self.lock().leaving.remove(slot);
+    }
+
     /// The memory is whole after every statement, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,6 +230,11 @@ impl Memory {
         }
     }
 
+    /// What was found of a volume before its unmount began; `None` where none was begun.
+    fn left(&self, slot: &Slot) -> Option<Option<Stale>> {
+        self.leaving.contains(slot).then(|| self.stale.get(slot).cloned())
+    }
+
     fn failed(&mut self, slot: &Slot, failure: Failure) {
         self.suspicions.settled(slot);
         self.failures.insert(slot.clone(), failure);
@@ -217,6 +244,7 @@ impl Memory {
         let is_here = |slot: &Slot| records.iter().any(|record| record.slot == *slot);
         self.stale.retain(|slot, _| is_here(slot));
         self.failures.retain(|slot, _| is_here(slot));
+        self.leaving.retain(is_here);
         self.suspicions.retain(is_here);
     }
 }

@@ -125,6 +125,7 @@ async fn serve<H: Host>(
 ) -> Result<NodePublishVolumeResponse> {
     let request = PublishRequest::parse(wire)?;
     let _guard = node.guard(&request.slot, "NodePublishVolume")?;
+    node.health.stays(&request.slot);
     let volume = Volume { slot: &request.slot, deadline };
     node.host.join(volume).await?;
     let seen = Seen::observe(node, &request.slot).await?;

@@ -69,6 +69,7 @@ async fn serve<H: Host>(
         Err(error) => return Err(node.unless_still_here(&wire.volume_id, error.into()).await),
     };
     let _guard = node.guard(&request.slot, "NodeStageVolume")?;
+    node.health.stays(&request.slot);
     node.unless_left_alone(&request, stage_claimed(node, &request, deadline)).await?;
     Ok(NodeStageVolumeResponse {})
 }

@@ -153,6 +153,7 @@ async fn sync<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Resul
 }
 
 async fn unmount<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
+    node.health.leaves(volume.slot);
     for path in plan.staged.iter().rev() {
         node.metrics.mounted("unmount", node.host.unmount(volume, path).await)?;
     }

@@ -136,3 +136,23 @@ async fn a_volume_that_a_call_works_on_is_looked_at_after_it() {
     bench.node.check_health().await;
     assert_eq!(heard(&bench)[0].0, Reason::ConnectionFailure);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_unstage_that_has_not_ended_took_away_is_not_stale() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+    bench.unpublish(&vol, "p").await.unwrap();
+    bench.kernel.copy_to_foreign_namespace(&vol.staging());
+    // The mount is out of the table, and the file system lives on.
+    bench.unstage(&vol).await.unwrap_err();
+    watch(&bench, 10).await;
+    assert_eq!(heard(&bench), []);
+    bench.kernel.end_foreign_namespaces();
+
+    // It is wanted here after all: what goes away now is stale again.
+    bench.stage(&vol).await.unwrap();
+    bench.publish(&vol, "p").await.unwrap();
+    bench.fabric.unexport(&vol.nqn());
+    watch(&bench, 60).await;
+    assert!(heard(&bench).iter().any(|(reason, _)| *reason == Reason::StaleMountDetected));
+}
