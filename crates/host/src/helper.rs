@@ -62,6 +62,7 @@ fn perform(roots: &Roots, op: &Op) -> Result<Output> {
         Op::Flush { device } => block::flush(roots, device),
         Op::Mkfs { device, fs, uuid, bytes } => filesystem::mkfs(roots, device, *fs, uuid, *bytes),
         Op::Grow { device, mountpoint, fs } => filesystem::grow(roots, device, mountpoint, *fs),
+        Op::Load { fs } => filesystem::load(*fs),
         Op::Sync { mountpoint } => filesystem::sync(mountpoint),
         Op::Check { device, mountpoint } => filesystem::check(device, mountpoint),
         Op::Usage { mountpoint } => filesystem::usage(mountpoint),

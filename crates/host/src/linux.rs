@@ -5,6 +5,7 @@ mod cgroup;
 mod dispatch;
 mod hold;
 mod log;
+mod modules;
 mod paths;
 mod probe;
 mod process;

@@ -62,6 +62,11 @@ pub(crate) enum Op {
         #[serde(with = "fs_name")]
         fs: FsType,
     },
+    /// The kernel's module of a file system.
+    Load {
+        #[serde(with = "fs_name")]
+        fs: FsType,
+    },
     Sync {
         mountpoint: PathBuf,
     },
@@ -134,6 +139,7 @@ impl Op {
             Self::Release { .. } => "release",
             Self::Mkfs { .. } => "mkfs",
             Self::Grow { .. } => "grow",
+            Self::Load { .. } => "load",
             Self::Sync { .. } => "sync",
             Self::Check { .. } => "check",
             Self::Usage { .. } => "usage",

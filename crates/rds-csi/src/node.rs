@@ -12,8 +12,9 @@ use csi_node::{Config, Node};
 use csi_server::{MAX_MESSAGE_BYTES, Readiness};
 use host::linux::{self, Linux};
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use volume::ClusterId;
+use volume::{ClusterId, FsType};
 
 use crate::arguments::kubernetes::KubernetesArguments;
 use crate::arguments::node::NodeArguments;
@@ -34,6 +35,9 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// What a call has begun goes on in its helper, and the next process joins it (ADR 4): a call is waited for while it is about
 /// to end, and one whose helper hangs in the kernel holds up nobody's successor (node.md rule 7: 30 s in all).
 const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// A module is loaded within a second, if nothing hangs.
+const LOAD: Duration = Duration::from_secs(60);
 
 /// Runs `rds-csi node` to its end.
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
@@ -80,6 +84,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
+    tokio::spawn(load_filesystems(machine.clone()));
     let hanging = machine.clone();
     stuck::register(move || hanging.stuck(), &mut registry);
     let driver_name = plugin.driver_name.to_string();
@@ -121,4 +126,13 @@ async fn serve(
         kubernetes.drain().await;
     }
     served
+}
+
+/// Nobody waits for it: where it hangs, so would every mount that needs it.
+async fn load_filesystems(machine: Linux) {
+    for fs in [FsType::Ext4, FsType::Xfs] {
+        if let Err(error) = machine.load_filesystem(fs, Instant::now() + LOAD).await {
+            tracing::warn!(%error, fs = fs.name(), "no volume with this file system may be mountable on this node");
+        }
+    }
 }

@@ -131,6 +131,7 @@ impl Kernel<'_> {
             Op::Mount { device, target, fs, options } => self.mount(device, target, *fs, options),
             Op::Bind { source, target, readonly } => self.bind(source, target, *readonly),
             Op::Unmount { target } => self.unmount(target, phase),
+            Op::Load { .. } => Ok(Output::Done),
         }
     }
 

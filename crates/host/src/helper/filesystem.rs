@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::io::Errno;
+use rustix::mount::FsOpenFlags;
 use uuid::Uuid;
 use volume::FsType;
 
@@ -53,6 +54,17 @@ pub(super) fn mkfs(
     }
     file.sync_all().map_err(|error| Error::io("fsync", Path::new(&path), &error))?;
     Ok(Output::Done)
+}
+
+/// Opening a file system's context has the kernel load its module, and makes nothing (fsopen(2), since Linux 5.2).
+pub(super) fn load(fs: FsType) -> Result<Output> {
+    match rustix::mount::fsopen(fs.name(), FsOpenFlags::FSOPEN_CLOEXEC) {
+        Ok(_) => Ok(Output::Done),
+        Err(error) => {
+            let message = format!("this kernel has no file system {} that it could load: {error}", fs.name());
+            Err(Error::new(ErrorKind::Refused(Some(error.raw_os_error())), message))
+        }
+    }
 }
 
 /// mke2fs looks for a file system only when a terminal can be asked; mkfs.xfs always does.

@@ -1,9 +1,14 @@
 //! Growth under a running pod, and what a reboot makes of it.
 
+use std::time::Duration;
+
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Shape};
 
-use super::{on_each_kernel, shared};
+use super::{on_each_kernel, shared, wait_until};
+
+/// The driver has them loaded when it starts.
+const MODULES: Duration = Duration::from_secs(60);
 
 on_each_kernel!(a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot);
 
@@ -31,6 +36,8 @@ fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kern
             attached.context["nvme_nqn"]
         );
         node.mount(&made, &attached).unwrap();
+        // Whichever is mounted first: a module that is loaded later waits for every volume that hangs.
+        wait_until(&node.guest, "grep -qw ext4 /proc/filesystems && grep -qw xfs /proc/filesystems", MODULES);
         assert_eq!(node.guest.sh(&format!("sha256sum < {target}/data")).unwrap(), written, "{fs}");
         let after = node.csi.stats(&made, &Node::staging(&made), &target).unwrap().usage[0].total;
         assert_eq!(after, grown, "{fs}: as large as before the reboot");
