@@ -5,6 +5,7 @@ mod chaos;
 mod chart;
 mod cluster;
 mod external;
+mod lanes;
 mod lint;
 mod sanity;
 mod unit;

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::Command;
-use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::counted;
+use super::lanes::side_by_side;
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CONTROL_PLANE;
 use crate::machine::{Needed, install};
@@ -54,16 +54,9 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
         for each in parts {
             tally += part(each)?;
         }
-        anyhow::Ok(tally)
-    };
-    thread::scope(|scope| {
-        let chains: Vec<_> = CHAINS.iter().map(|parts| scope.spawn(|| chain(parts))).collect();
-        let mut tally = Tally::default();
-        for chain in chains {
-            tally += chain.join().map_err(|_| anyhow!("a chain's thread panicked"))??;
-        }
         Ok(tally)
-    })
+    };
+    side_by_side(CHAINS.iter().map(|parts| move || chain(parts)))
 }
 
 /// The names that parts of a crate have.

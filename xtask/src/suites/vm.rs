@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::lanes::side_by_side;
 use super::{GUESTS, api, counted, counted_seeing};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
@@ -17,20 +18,23 @@ use emulator::Failures;
 /// The name of these tests' target in every crate.
 pub(super) const TARGET: &str = "vm";
 
-/// The crates that have tests in guests, from the bottom up.
-const CRATES: &[&str] = &["microvm", "routeros-sim", "scenarios"];
+/// The crates that have tests in guests, in lanes that run side by side: guests mostly wait, for timeouts of their kernels.
+const LANES: &[&[&str]] = &[&["scenarios"], &["microvm", "routeros-sim"]];
 
 /// The module of what takes too long for every run: the suite `outages`.
 const BY_HAND: &str = "by_hand::";
 
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     let variables = variables()?;
-    let mut tally = Tally::default();
-    for name in CRATES {
-        println!("-- guests of {name}");
-        tally += guests_of(programs.test(name, TARGET)?, &variables)?;
-    }
-    Ok(tally)
+    let lane = |crates: &[&str]| {
+        let mut tally = Tally::default();
+        for name in crates {
+            println!("-- guests of {name}");
+            tally += guests_of(programs.test(name, TARGET)?, &variables)?;
+        }
+        Ok(tally)
+    };
+    side_by_side(LANES.iter().map(|crates| move || lane(crates)))
 }
 
 /// Long outages, and many volumes of which some hang.
