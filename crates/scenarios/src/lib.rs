@@ -32,7 +32,7 @@ pub use cluster::{
 pub use controller::{CLUSTER_ID, Controller};
 pub use csi::{Attached, Csi, Made};
 pub use device::{Device, DeviceRequest, Target};
-pub use node::Node;
+pub use node::{DRIVER_PID, Node};
 pub use rds::{Pool, Rds};
 pub use shape::Shape;
 pub use steps::{Steps, kernel};

@@ -14,6 +14,9 @@ const SOCKET: &str = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
 /// As for the simulator: seconds on a slow machine.
 const START: Duration = Duration::from_secs(30);
 
+/// Prints the driver's process in a guest's shell: the eldest of its name, since its helpers have it, too.
+pub const DRIVER_PID: &str = "pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1";
+
 /// A node guest.
 #[derive(Debug)]
 pub struct Node {

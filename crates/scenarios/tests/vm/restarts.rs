@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use microvm::{Kernel, MIB};
-use scenarios::{Made, Node, Shape};
+use scenarios::{DRIVER_PID, Made, Node, Shape};
 
 use super::pod::{self, Writer};
 use super::shared;
@@ -72,9 +72,7 @@ fn assert_kept(node: &Node, made: &Made, attached: &scenarios::Attached, round: 
 /// SIGKILL so long after a call has begun: to the driver, and every second time to its helpers as well, as when its
 /// container ends.
 fn killed(node: &Node, after: Duration, round: usize, call: impl FnOnce()) {
-    // The driver is the eldest of its name.
-    let driver = "pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1";
-    let whom = if round.is_multiple_of(2) { driver } else { "pidof rds-csi" };
+    let whom = if round.is_multiple_of(2) { DRIVER_PID } else { "pidof rds-csi" };
     let kill = format!("echo ready; sleep {}; kill -9 $({whom})", after.as_secs_f64());
     let killer = node.guest.spawn(&kill).unwrap();
     killer.wait_for_stdout("ready\n", Duration::from_secs(60)).unwrap();

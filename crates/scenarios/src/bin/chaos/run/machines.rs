@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use scenarios::{System, http};
+use scenarios::{DRIVER_PID, System, http};
 use serde_json::json;
 
 use super::Run;
@@ -114,8 +114,8 @@ pub(super) fn kill(system: &System, process: Process) -> Result<()> {
         Process::Controller => system.controller.crash_and_restart(),
         Process::Driver(name) => {
             let node = system.node(name);
-            // The first of that name: its helpers, which follow, see its end.
-            node.guest.sh("kill -9 $(pgrep -o rds-csi)")?;
+            // Its helpers see its end.
+            node.guest.sh(&format!("kill -9 $({DRIVER_PID})"))?;
             node.start_driver()
         }
     }
