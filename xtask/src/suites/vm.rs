@@ -1,6 +1,6 @@
 //! Real kernels in guests. Where guests cannot run these fail; nothing is skipped.
 
-mod emulator;
+pub(super) mod emulator;
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -8,33 +8,51 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::lanes::side_by_side;
-use super::{GUESTS, api, counted, counted_seeing};
+use super::{GUESTS, api, chaos, counted, counted_seeing};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
 use crate::tally::Tally;
 use crate::test_programs::{TestProgram, TestPrograms};
 use emulator::Failures;
 
+/// By name.
+pub(super) type Variables = [(&'static str, OsString); 2];
+
 /// The name of these tests' target in every crate.
 pub(super) const TARGET: &str = "vm";
 
-/// The crates that have tests in guests, in lanes that run side by side: guests mostly wait, for timeouts of their kernels.
-const LANES: &[&[&str]] = &[&["scenarios"], &["microvm", "routeros-sim"]];
+/// What runs in guests.
+enum Part {
+    /// A crate's tests.
+    Tests(&'static str),
+    /// A short schedule of chaos.
+    Chaos,
+}
+
+/// Lanes that run side by side: guests mostly wait, for timeouts of their kernels.
+const LANES: &[&[Part]] =
+    &[&[Part::Tests("scenarios")], &[Part::Tests("microvm"), Part::Tests("routeros-sim"), Part::Chaos]];
 
 /// The module of what takes too long for every run: the suite `outages`.
 const BY_HAND: &str = "by_hand::";
 
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     let variables = variables()?;
-    let lane = |crates: &[&str]| {
-        let mut tally = Tally::default();
-        for name in crates {
+    let part = |part: &Part| match part {
+        Part::Tests(name) => {
             println!("-- guests of {name}");
-            tally += guests_of(programs.test(name, TARGET)?, &variables)?;
+            guests_of(programs.test(name, TARGET)?, &variables)
+        }
+        Part::Chaos => chaos::short(programs, &variables),
+    };
+    let lane = |parts: &[Part]| {
+        let mut tally = Tally::default();
+        for each in parts {
+            tally += part(each)?;
         }
         Ok(tally)
     };
-    side_by_side(LANES.iter().map(|crates| move || lane(crates)))
+    side_by_side(LANES.iter().map(|parts| move || lane(parts)))
 }
 
 /// Long outages, and many volumes of which some hang.
@@ -44,14 +62,14 @@ pub(super) fn run_by_hand(programs: &TestPrograms) -> Result<Tally> {
 }
 
 /// What tests in guests are told by their environment.
-pub(super) fn variables() -> Result<[(&'static str, OsString); 2]> {
+pub(super) fn variables() -> Result<Variables> {
     install(GUESTS)?;
     install(api::NEEDED)?;
     Ok([(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())])
 }
 
 /// One crate's tests in guests. Where the emulator itself crashed a guest, the tests that failed run once more.
-fn guests_of(program: &TestProgram, variables: &[(&str, OsString)]) -> Result<Tally> {
+fn guests_of(program: &TestProgram, variables: &Variables) -> Result<Tally> {
     let mut failures = Failures::default();
     let mut tally = counted_seeing(&mut tests(program, variables, &[]), |line| failures.see(line))?;
     if let Some(failed) = failures.by_the_emulator() {
@@ -64,10 +82,9 @@ fn guests_of(program: &TestProgram, variables: &[(&str, OsString)]) -> Result<Ta
 }
 
 /// The command of all tests, or of those with these names.
-fn tests(program: &TestProgram, variables: &[(&str, OsString)], only: &[String]) -> Command {
+fn tests(program: &TestProgram, variables: &Variables, only: &[String]) -> Command {
     let mut test = program.command();
-    test.args(["--test-threads=1", "--skip", BY_HAND])
-        .envs(variables.iter().map(|(name, value)| (name, value)));
+    test.args(["--test-threads=1", "--skip", BY_HAND]).envs(variables.clone());
     if !only.is_empty() {
         test.arg("--exact").args(only);
     }

@@ -8,6 +8,11 @@
 /// What the console of such a guest says.
 const DOUBLE_FAULT: &str = "traps: PANIC: double fault";
 
+/// Whether a line of a guest's console says that the emulator crashed it.
+pub(in crate::suites) fn is_double_fault(line: &str) -> bool {
+    line.contains(DOUBLE_FAULT)
+}
+
 /// The failed tests of one run, and whether the emulator had a hand in it.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
@@ -18,7 +23,7 @@ pub(super) struct Failures {
 impl Failures {
     /// Takes in one line of libtest's output.
     pub(super) fn see(&mut self, line: &str) {
-        self.double_fault |= line.contains(DOUBLE_FAULT);
+        self.double_fault |= is_double_fault(line);
         let name = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
         self.failed.extend(name.map(str::to_owned));
     }

@@ -123,7 +123,9 @@ fn print_logs(system: &System) {
         print_log(node.guest.name(), &node.log());
         // One that is off or stands still has nothing to say.
         print_log("its kernel", &node.guest.sh("dmesg").unwrap_or_default());
+        print_log("its console", &node.guest.console_tail());
     }
+    print_log("the device's console", &system.rds.guest.console_tail());
 }
 
 fn print_log(of: &str, log: &str) {
