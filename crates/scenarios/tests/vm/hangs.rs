@@ -3,25 +3,24 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use microvm::{Background, Kernel, MIB};
+use microvm::{Kernel, MIB};
 use scenarios::{Attached, Made, Node, Shape, System};
 use tonic::{Code, Status};
 
 use super::backing::Backing;
+use super::silent::Silent;
 use super::{pod, shared, wait_until};
 
 /// What a call on a silent target is given: a healthy one needs a few seconds in a guest.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How late writes are while an unmount begins: it makes some, one after the other.
 const LATE: Duration = Duration::from_secs(5);
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(3600);
-/// Where the target listens that accepts connections and stays silent.
-const SILENT: u16 = 4499;
 /// What was held is written within seconds of its release.
-const RELEASE: Duration = Duration::from_secs(120);
+pub(crate) const RELEASE: Duration = Duration::from_secs(120);
 /// One batch of healthy volumes beside what hangs may take twice as long as without, and a slow machine's noise more.
-const NOISE: Duration = Duration::from_secs(15);
+pub(crate) const NOISE: Duration = Duration::from_secs(15);
 
 /// What a volume hangs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ pub(crate) fn some_hang(kernel: Kernel, volumes: usize, hung: usize) {
     }
 }
 
-fn attach(system: &System, number: usize, mib: u64, shape: &Shape) -> (Made, Attached) {
+pub(crate) fn attach(system: &System, number: usize, mib: u64, shape: &Shape) -> (Made, Attached) {
     let made = system.create(&format!("many-{number}"), mib * MIB, shape).unwrap();
     let attached = system.csi().attach(&made, "a").unwrap();
     (made, attached)
@@ -116,7 +115,7 @@ fn all_at_once(node: &Node, volumes: &[(Made, Attached)]) -> Duration {
     start.elapsed()
 }
 
-const METRICS: &str = "wget -q -O - http://127.0.0.1:9809/metrics";
+pub(crate) const METRICS: &str = "wget -q -O - http://127.0.0.1:9809/metrics";
 
 /// Every helper that hangs is counted and named, and is in uninterruptible sleep.
 fn assert_named(node: &Node, hanging: &[Hanging<'_>]) {
@@ -150,41 +149,6 @@ fn refused_in_time(hanging: &[Hanging<'_>]) {
         }
     });
     assert!(start.elapsed() < PATIENCE + NOISE, "{:?}", start.elapsed());
-}
-
-/// A volume whose target accepts connections and says nothing: it is asked from user space first, so that no connect waits
-/// for it in the kernel, where the next ones would wait behind it (node.md K10, rule 3).
-struct Silent<'a> {
-    system: &'a System,
-    made: Made,
-    attached: Attached,
-    listener: Background,
-}
-
-impl<'a> Silent<'a> {
-    fn listen(system: &'a System, number: usize) -> Self {
-        let listener = system.rds.guest.spawn(&format!("exec nc -ll -p {SILENT} -e sleep 3600")).unwrap();
-        wait_until(&system.rds.guest, &format!("netstat -ltn | grep -q :{SILENT}"), RELEASE);
-        let (made, mut attached) = attach(system, number, 64, &Shape::block());
-        attached.context.insert("nvme_port".into(), SILENT.to_string());
-        Self { system, made, attached, listener }
-    }
-
-    fn is_refused_in_time(&self) {
-        let (node, start) = (self.system.node("a"), Instant::now());
-        let refused = node.csi.within(PATIENCE).stage(&self.made, &self.attached, &Node::staging(&self.made));
-        let refused = refused.unwrap_err();
-        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
-        assert!(refused.message().contains("no answer in time"), "{refused}");
-        assert!(start.elapsed() < PATIENCE + NOISE, "{:?}", start.elapsed());
-    }
-
-    fn end(self) {
-        self.system.node("a").csi.unstage(&self.made, &Node::staging(&self.made)).unwrap();
-        self.system.csi().detach(&self.made, "a").unwrap();
-        self.system.csi().delete(&self.made.volume.volume_id).unwrap();
-        self.listener.kill().unwrap();
-    }
 }
 
 impl<'a> Hanging<'a> {

@@ -15,6 +15,7 @@ mod outages;
 mod pod;
 mod promises;
 mod restarts;
+mod silent;
 mod unasked;
 
 use std::path::PathBuf;
