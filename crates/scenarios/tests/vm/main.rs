@@ -14,6 +14,7 @@ mod life;
 mod outages;
 mod pod;
 mod promises;
+mod renumbered;
 mod restarts;
 mod silent;
 mod unasked;
