@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::counted;
-use super::lanes::side_by_side;
+use super::lanes::{Part, filter, in_turn, side_by_side};
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CONTROL_PLANE;
 use crate::machine::{Needed, install};
@@ -22,12 +22,9 @@ pub(super) const NEEDED: &[Needed] = &[Needed { program: "setpriv", package: "ut
 /// The name of these tests' target in every crate.
 pub(super) const TARGET: &str = "api";
 
-/// A crate's tests: those of these names, or without any all that are named nowhere.
-type Part = (&'static str, &'static [&'static str]);
-
-/// Chains of parts that run side by side, cut so that they take about as long as each other. They mostly wait, for leases,
+/// Lanes that run side by side, cut so that they take about as long as each other. They mostly wait, for leases,
 /// settles and deadlines. Within a part tests share clusters, one after the other.
-const CHAINS: &[&[Part]] = &[
+const LANES: &[&[Part]] = &[
     &[("scenarios", &["failover::"])],
     &[("scenarios", &["leadership::", "rebuild::"])],
     &[("scenarios", &["migration"])],
@@ -44,25 +41,9 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
         test.arg("--test-threads=1").env(TOOLS, &tools).env(BINARIES, &folder);
         Ok(test)
     };
-    println!("-- the API, {} chains side by side", CHAINS.len());
-    let part = |(name, filter): &Part| match *filter {
-        [] => counted(test(name)?.args(named_elsewhere(name).flat_map(|name| ["--skip", name]))),
-        filter => counted(test(name)?.args(filter)),
-    };
-    let chain = |parts: &[Part]| {
-        let mut tally = Tally::default();
-        for each in parts {
-            tally += part(each)?;
-        }
-        Ok(tally)
-    };
-    side_by_side(CHAINS.iter().map(|parts| move || chain(parts)))
-}
-
-/// The names that parts of a crate have.
-fn named_elsewhere(of: &str) -> impl Iterator<Item = &'static str> {
-    let parts = CHAINS.iter().flat_map(|parts| *parts).filter(move |(name, _)| *name == of);
-    parts.flat_map(|(_, names)| names.iter().copied())
+    println!("-- the API, {} lanes side by side", LANES.len());
+    let part = |part: &Part| counted(test(part.0)?.args(filter(part, LANES.iter().copied().flatten())));
+    side_by_side(LANES.iter().map(|parts| move || in_turn(parts, part)))
 }
 
 /// The folders of the programs of Kubernetes, as a list for a variable.
