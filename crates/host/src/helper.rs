@@ -11,6 +11,7 @@ mod hold;
 mod mount;
 mod nvme;
 mod scan;
+mod sync;
 mod tool;
 mod uevent;
 
@@ -63,8 +64,8 @@ fn perform(roots: &Roots, op: &Op) -> Result<Output> {
         Op::Mkfs { device, fs, uuid, bytes } => filesystem::mkfs(roots, device, *fs, uuid, *bytes),
         Op::Grow { device, mountpoint, fs } => filesystem::grow(roots, device, mountpoint, *fs),
         Op::Load { fs } => filesystem::load(*fs),
-        Op::Sync { mountpoint } => filesystem::sync(mountpoint),
-        Op::Check { device, mountpoint } => filesystem::check(device, mountpoint),
+        Op::Sync { mountpoint } => sync::sync(mountpoint),
+        Op::Check { device, mountpoint } => sync::check(device, mountpoint),
         Op::Usage { mountpoint } => filesystem::usage(mountpoint),
         Op::Mount { device, target, fs, options } => mount::mount(roots, device, target, *fs, options),
         Op::Bind { source, target, readonly } => mount::bind(source, target, *readonly),

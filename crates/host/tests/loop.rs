@@ -145,8 +145,9 @@ async fn a_file_system_lives_its_life() {
         assert!(bench.is_free().await);
         linux.remove_empty(&target).await.unwrap();
         assert!(bench.mkfs(&mkfs(fs)).await.is_err(), "{fs} is not made over a file system");
-        linux.mount(bench.volume(), device, &staging, fs, &[]).await.unwrap();
+        linux.mount(bench.volume(), device, &staging, fs, &["ro".into()]).await.unwrap();
         assert_eq!(std::fs::read(staging.join("file")).unwrap(), b"bytes");
+        linux.sync(bench.volume(), &staging).await.unwrap();
     }
 }
 

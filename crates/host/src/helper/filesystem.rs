@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::io::Errno;
 use rustix::mount::FsOpenFlags;
 use uuid::Uuid;
 use volume::FsType;
@@ -14,8 +13,7 @@ use crate::op::Output;
 use crate::protocol::Roots;
 use crate::{Device, Error, ErrorKind, Result, Usage};
 
-use super::block::{PLAIN, open, unwritten};
-use super::mount::mounted_at;
+use super::block::{PLAIN, open};
 use super::tool::run;
 
 /// The block size of both, so that ext4's block counts can be given.
@@ -106,30 +104,6 @@ pub(super) fn grow(roots: &Roots, device: &Device, mountpoint: &Path, fs: FsType
     Ok(Output::Done)
 }
 
-pub(super) fn sync(mountpoint: &Path) -> Result<Output> {
-    let directory = File::open(mountpoint).map_err(|error| match error.raw_os_error() {
-        // A file system that was shut down says EIO to everything (node.md K9), and never syncs again.
-        Some(errno) if errno == Errno::IO.raw_os_error() => unwritten("open", mountpoint, &error),
-        _ => Error::io("open", mountpoint, &error),
-    })?;
-    rustix::fs::syncfs(&directory).map_err(|error| unwritten("syncfs", mountpoint, &error.into()))?;
-    // syncfs may have told another caller before (node.md K9); what is shut down refuses every fsync, of a directory too
-    // (Linux, ext4_sync_file and xfs_dir_fsync).
-    directory.sync_all().map_err(|error| unwritten("fsync", mountpoint, &error))?;
-    Ok(Output::Done)
-}
-
-pub(super) fn check(device: &Device, mountpoint: &Path) -> Result<Output> {
-    // By the table, since a dead xfs refuses to be looked at. No unmount of the volume runs beside this.
-    match mounted_at(mountpoint)? {
-        Some(mount) if (mount.major, mount.minor) == (device.major, device.minor) => sync(mountpoint),
-        _ => {
-            let message = format!("{device} is not what is mounted at {}", mountpoint.display());
-            Err(Error::new(ErrorKind::Missing, message))
-        }
-    }
-}
-
 pub(super) fn usage(mountpoint: &Path) -> Result<Output> {
     let stat =
         rustix::fs::statvfs(mountpoint).map_err(|error| Error::io("statfs", mountpoint, &error.into()))?;
@@ -147,15 +121,6 @@ pub(super) fn usage(mountpoint: &Path) -> Result<Output> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-
-    #[test]
-    fn only_the_device_that_is_mounted_there_is_asked() {
-        let directory = tempfile::tempdir().unwrap();
-        let device = Device { name: "nvme0n1".into(), major: 259, minor: 1, nqn: None };
-        for path in [directory.path(), Path::new("/proc"), Path::new("/nonexistent")] {
-            assert_eq!(check(&device, path).unwrap_err().kind, ErrorKind::Missing, "{}", path.display());
-        }
-    }
 
     #[test]
     fn only_what_nobody_ever_mounted_and_we_made_is_made_again() {
