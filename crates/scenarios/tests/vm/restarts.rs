@@ -33,6 +33,12 @@ pub(crate) fn powerless_in_mid_write(kernel: Kernel) {
 /// From the start of a call to after its end, in steps: a call takes up to a second in a guest.
 const MOMENTS: [u64; 8] = [0, 30, 60, 120, 200, 300, 500, 800];
 
+/// The size of the volume in that round: well more than in the one before.
+fn grown(round: usize) -> i64 {
+    let mib = 64 * (round as u64 + 2);
+    i64::try_from(mib * MIB).unwrap()
+}
+
 /// Kills the driver at moments of each call of a volume's life: the retry finds what was done and does the rest.
 pub(crate) fn killed_at_moments_of_every_call(kernel: Kernel) {
     let system = shared(kernel);
@@ -49,6 +55,11 @@ pub(crate) fn killed_at_moments_of_every_call(kernel: Kernel) {
         node.csi.unpublish(&made, &target).unwrap();
         killed(node, after, round, || drop(node.csi.publish(&made, &attached, &staging, &target)));
         pod::mount(node, &made, &attached);
+        let bytes = system.csi().grow(&made, grown(round)).unwrap();
+        killed(node, after, round, || drop(node.csi.grow_on_node(&made, &staging, &target, bytes)));
+        pod::retried("grown", || Ok(node.csi.grow_on_node(&made, &staging, &target, bytes)?));
+        let total = node.csi.stats(&made, &staging, &target).unwrap().usage[0].total;
+        assert!(total > bytes * 3 / 4, "{total} bytes of {bytes} after {after:?}");
         node.guest.sh(&format!("echo {round} > {target}/round")).unwrap();
         killed(node, after, round, || drop(node.csi.unpublish(&made, &target)));
         node.csi.unpublish(&made, &target).unwrap();
