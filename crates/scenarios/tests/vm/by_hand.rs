@@ -11,8 +11,10 @@ mod outages {
     use microvm::Kernel::{V6_1, V6_12};
 
     use crate::failed::dead_and_mounted_anew;
-    use crate::fencing::fenced_in_both_modes;
+    use crate::fencing::{fenced_in_both_modes, unfenced};
     use crate::hangs::some_hang;
+    use crate::killed::handed_over;
+    use crate::migration::forced_off;
     use crate::outages::{out_of_reach, rebooted};
     use crate::promises::told;
     use crate::renumbered::{given_up, taken_over};
@@ -24,6 +26,9 @@ mod outages {
         a_write_is_held_for_1_s_for_30_s_and_for_120_s_on_linux_6_1: out_of_reach(V6_1, &[1, 30, 120]);
         a_device_that_listens_first_interrupts_no_pod_on_linux_6_1: rebooted(V6_1);
         a_fenced_pods_acknowledged_records_are_kept_on_linux_6_1: fenced_in_both_modes(V6_1);
+        with_fencing_off_a_detached_node_writes_on_on_linux_6_1: unfenced(V6_1);
+        a_forced_off_target_of_a_migration_writes_on_until_the_source_leaves_on_linux_6_1: forced_off(V6_1);
+        a_controller_killed_between_two_exports_hands_the_volume_over_on_linux_6_1: handed_over(V6_1);
         nothing_is_lost_or_left_by_outages_copied_mounts_and_kills_on_linux_6_1: told(V6_1);
         power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_1: powerless_in_mid_write(V6_1);
         power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_12: powerless_in_mid_write(V6_12);
