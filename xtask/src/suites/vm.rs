@@ -25,7 +25,7 @@ pub(super) const TARGET: &str = "vm";
 /// tests share, is where there is time; chaos follows the second lane.
 const LANES: [&[Part]; 2] = [
     &[("scenarios", &[])],
-    &[("microvm", &[]), ("routeros-sim", &[]), ("scenarios", &["events::", "unasked::"])],
+    &[("microvm", &[]), ("routeros-sim", &[]), ("scenarios", &["events::", "migration::", "unasked::"])],
 ];
 
 /// The module of what takes too long for every run: the suite `outages`.
