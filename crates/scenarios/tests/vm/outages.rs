@@ -36,13 +36,20 @@ pub(crate) fn out_of_reach(kernel: Kernel, outages: &[u64]) {
     let writer = Writer::start(node, &target, "a");
     for seconds in outages {
         let link = system.rds.guest.link();
+        let said_before = node.log().len();
         link.cut();
         // By the guest's own clock: its kernel counts keep-alives by that.
         node.guest.command(&format!("sleep {seconds}")).deadline(RETURN * 2).run().unwrap();
         let before = writer.acknowledged();
         link.restore();
         let took = writer.wait_beyond(before + 10, RETURN);
-        eprintln!("out of reach for {seconds} s: ten records {took:.1?} after the return");
+        let times = usize::from(*seconds >= LASTING);
+        if times > 0 {
+            wait_until_said(node, said_before, RECOVERED);
+        }
+        let said = said(node, said_before);
+        eprintln!("out of reach for {seconds} s: ten records {took:.1?} after the return; said: {said:?}");
+        assert_eq!(said, [(LOST, times), (RECOVERED, times), (GIVEN_UP, 0)]);
     }
     assert_eq!(mounts(node), mounted, "nothing was mounted anew");
     let acknowledged = writer.kill();
@@ -63,8 +70,10 @@ pub(crate) fn rebooted(kernel: Kernel) {
     let writer = Writer::start(node, &target, "a");
     node.guest.sh("dmesg -c > /dev/null").unwrap();
 
+    let said_before = node.log().len();
     reboot_listening_first(system, node);
     let acknowledged = if kernel == Kernel::V6_12 {
+        wait_until_said(node, said_before, GIVEN_UP);
         wait_until(&node.guest, "! pidof recorder", RETURN);
         assert_eq!(controllers(node), "", "the kernel removed the controller");
         writer.kill()
@@ -109,6 +118,26 @@ fn served_again(system: &System, made: &Made, attached: &Attached, acknowledged:
     pod::write(node, made, "a", kept + 10);
     pod::end(system, made, "a");
     pod::assert_clean(system, made);
+}
+
+/// What is said of an outage on the claim, where one is known, and in the log: that it began, that it ended, or that the kernel
+/// gave up.
+const LOST: &str = "failed: it was lost";
+const RECOVERED: &str = "recovered after";
+const GIVEN_UP: &str = "failed: the kernel gave it up";
+/// Seconds after which an outage is said: keep-alive tells it within 10 s, and 10 s are waited for its end.
+const LASTING: u64 = 25;
+
+/// How often each of them was said.
+fn said(node: &Node, since: usize) -> [(&'static str, usize); 3] {
+    let log = node.log();
+    [LOST, RECOVERED, GIVEN_UP].map(|word| (word, log[since..].matches(word).count()))
+}
+
+fn wait_until_said(node: &Node, since: usize, word: &str) {
+    let is_said = || said(node, since).iter().any(|(said, times)| *said == word && *times > 0);
+    let waited = testbed::wait_until(word, RETURN, || Ok(is_said().then_some(())));
+    waited.unwrap_or_else(|error| panic!("{error}: {}", &node.log()[since..]));
 }
 
 /// Mounts of volumes, with their ids: a mount made anew has another.
