@@ -138,9 +138,30 @@ impl Node {
     /// # Errors
     /// The driver's status, or the guest's failure.
     pub fn mount(&self, made: &Made, attached: &Attached) -> Result<String> {
+        self.make_directories([made])?;
+        self.mount_there(made, attached)
+    }
+
+    /// Makes what the kubelet makes before it calls a driver for these volumes, at once.
+    ///
+    /// # Errors
+    /// The guest's failure.
+    pub fn make_directories<'a>(&self, volumes: impl IntoIterator<Item = &'a Made>) -> Result<()> {
+        let mut line = "mkdir -p".to_owned();
+        for made in volumes {
+            let (staging, target) = (Self::staging(made), Self::target(made));
+            let parent = target.rsplit_once('/').map_or("/", |(parent, _)| parent);
+            line += &format!(" {staging} {parent}");
+        }
+        self.guest.sh(&line).map(drop).map_err(Into::into)
+    }
+
+    /// [`Node::mount`] where the directories are.
+    ///
+    /// # Errors
+    /// The driver's status.
+    pub fn mount_there(&self, made: &Made, attached: &Attached) -> Result<String> {
         let (staging, target) = (Self::staging(made), Self::target(made));
-        let parent = target.rsplit_once('/').map_or("/", |(parent, _)| parent);
-        self.guest.sh(&format!("mkdir -p {staging} {parent}"))?;
         self.csi.stage(made, attached, &staging)?;
         self.csi.publish(made, attached, &staging, &target)?;
         Ok(target)

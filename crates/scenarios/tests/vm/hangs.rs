@@ -103,11 +103,12 @@ pub(crate) fn attach(system: &System, number: usize, mib: u64, shape: &Shape) ->
 
 /// Mounts and unmounts all volumes side by side; how long that took.
 fn all_at_once(node: &Node, volumes: &[(Made, Attached)]) -> Duration {
+    node.make_directories(volumes.iter().map(|(made, _)| made)).unwrap();
     let start = Instant::now();
     thread::scope(|scope| {
         for (made, attached) in volumes {
             scope.spawn(|| {
-                pod::mount(node, made, attached);
+                pod::retried("mounted", || node.mount_there(made, attached));
                 pod::unmount(node, made);
             });
         }
