@@ -20,8 +20,10 @@ const LISTEN: &str = "10.78.0.15";
 
 fn main() {
     let listener = TcpListener::bind((LISTEN, wire::AGENT_PORT)).expect("the management link is up");
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("proc is mounted");
+    let seconds = uptime.split(' ').next().unwrap_or_default();
     // The host reads this line on the console: from here on a connection is answered.
-    println!("\nmicrovm: agent ready");
+    println!("\nmicrovm: agent ready after {seconds} s");
     for connection in listener.incoming().flatten() {
         thread::spawn(move || {
             if let Err(error) = serve(connection) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-/// What the agent prints when it listens.
-const READY: &str = "microvm: agent ready";
+/// What the agent prints when it listens, before the seconds that the guest's clock has counted since its start.
+const READY: &str = "microvm: agent ready after ";
 
 /// Lines shown of a console when something has failed.
 const TAIL: usize = 60;
@@ -42,9 +42,9 @@ impl Console {
         let (ready, boot) = mpsc::channel();
         thread::spawn(move || {
             copy_lines(output, log, |line| {
-                if line.trim_ascii_end().ends_with(READY.as_bytes()) {
+                if let Some(uptime) = uptime(&String::from_utf8_lossy(line)) {
                     // Who booted may have given up.
-                    let _ = ready.send(());
+                    let _ = ready.send(uptime);
                 }
             });
         });
@@ -63,17 +63,23 @@ impl Console {
 
 /// A boot that is watched.
 pub(crate) struct Boot {
-    ready: Receiver<()>,
+    ready: Receiver<Duration>,
 }
 
 impl Boot {
-    /// Waits until the agent listens; else says what happened.
-    pub(crate) fn wait(&self, within: Duration) -> std::result::Result<(), String> {
+    /// Waits until the agent listens, and answers how old the guest is by its own clock; else says what happened.
+    pub(crate) fn wait(&self, within: Duration) -> std::result::Result<Duration, String> {
         self.ready.recv_timeout(within).map_err(|error| match error {
             RecvTimeoutError::Timeout => format!("not ready within {within:?}"),
             RecvTimeoutError::Disconnected => "ended while it booted".to_owned(),
         })
     }
+}
+
+/// The guest's age, if this is the agent's word.
+fn uptime(line: &str) -> Option<Duration> {
+    let (_, seconds) = line.trim_end().strip_suffix(" s")?.split_once(READY)?;
+    Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
 }
 
 fn copy_lines(from: impl Read, mut log: File, mut watch: impl FnMut(&[u8])) {
@@ -84,5 +90,20 @@ fn copy_lines(from: impl Read, mut log: File, mut watch: impl FnMut(&[u8])) {
         let _ = log.write_all(&line);
         watch(&line);
         line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_word_tells_the_guests_age_and_nothing_else_does() {
+        assert_eq!(uptime("microvm: agent ready after 12.34 s\r\n"), Some(Duration::from_millis(12_340)));
+        for line in
+            ["microvm: agent ready after", "microvm: agent ready after x s", "[    1.0] ready after 2 s"]
+        {
+            assert_eq!(uptime(line), None, "{line}");
+        }
     }
 }
