@@ -6,12 +6,14 @@
 
 mod calls;
 mod device;
+mod driver_process;
 mod idle;
 mod kubernetes;
 mod listing;
 mod node;
 mod raw;
 mod report;
+mod survival;
 
 use std::path::Path;
 
@@ -22,27 +24,34 @@ use report::Report;
 type Measure = fn(&mut Report) -> Result<()>;
 
 /// The groups, in the order of a whole run.
-const GROUPS: [(&str, Measure); 5] = [
+const GROUPS: [(&str, Measure); 8] = [
     ("calls", calls::measure),
     ("listing", listing::measure),
     ("idle", idle::measure),
     ("kubernetes", kubernetes::measure),
     ("node", node::measure),
+    ("survival/outages", survival::outages::measure),
+    ("survival/stages", survival::stages::measure),
+    ("survival/idle", survival::idle::measure),
 ];
 
-/// Measures the groups that the arguments name; all of them without an argument.
+/// Measures the groups that the arguments name, `survival` all that begin so; all of them without an argument.
 fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let names = GROUPS.map(|(name, _)| name);
-    let unknown = asked.iter().find(|name| !names.contains(&name.as_str()));
+    let unknown = asked.iter().find(|asked| !names.iter().any(|name| is_asked(name, asked)));
     ensure!(unknown.is_none(), "no group {:?}: there are {}", unknown, names.join(", "));
     let mut report = Report::default();
     for (name, measure) in GROUPS {
-        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+        if asked.is_empty() || asked.iter().any(|asked| is_asked(name, asked)) {
             measure(&mut report)?;
         }
     }
     report.write(Path::new("target/bench/results.json"))?;
     println!("{} goal(s) missed; written to target/bench/results.json", report.missed());
     Ok(())
+}
+
+fn is_asked(name: &str, asked: &str) -> bool {
+    name.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use microvm::{Kernel, MIB};
 use scenarios::{Attached, Made, Node, Options, Shape, System};
 
-use crate::listing::memory_in;
+use crate::driver_process;
 use crate::report::{Report, median, median_ratio};
 
 /// Alternating pairs of driver and shell.
@@ -42,10 +42,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         median(stages.iter().map(|pair| pair.0).collect()),
         "s",
     );
-    // The helpers of the last volume end after two idle seconds; the driver is the oldest of its name.
-    let status =
-        node.guest.sh("sleep 3; cat /proc/$(pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1)/status")?;
-    report.at_most("node: idle resident memory", memory_in(&status, "VmRSS")?, "MiB", 10.0);
+    report.at_most("node: idle resident memory", driver_process::memory(node)?.resident, "MiB", 10.0);
     Ok(())
 }
 
