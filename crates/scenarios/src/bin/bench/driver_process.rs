@@ -13,6 +13,8 @@ const USER_HZ: f64 = 100.0;
 const ALONE: Duration = Duration::from_secs(120);
 /// The driver is the oldest of its name, its helpers are younger.
 const DRIVER: &str = "$(pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1)";
+/// Of one helper, that one.
+const HOLDER: &str = "$(pidof rds-csi | tr ' ' '\\n' | sort -n | tail -n 1)";
 
 /// Memory of a process, in MiB.
 pub(crate) struct Memory {
@@ -22,18 +24,28 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
 }
 
-/// Waits until the helpers of what was called have ended.
-pub(crate) fn wait_until_alone(node: &Node) -> Result<()> {
-    let line = "until [ $(pidof rds-csi | wc -w) = 1 ]; do sleep 0.2; done";
-    let output = node.guest.command(line).deadline(ALONE).run()?;
+/// What the driver has, once nobody works for it any more.
+pub(crate) fn memory(node: &Node) -> Result<Memory> {
+    wait_for_helpers(node, 0)?;
+    memory_of(node, DRIVER)
+}
+
+/// What the one holder of a raw device has.
+pub(crate) fn memory_of_holder(node: &Node) -> Result<Memory> {
+    wait_for_helpers(node, 1)?;
+    memory_of(node, HOLDER)
+}
+
+/// Waits until the helpers of what was called have ended, but for so many holders of raw devices, which stay.
+fn wait_for_helpers(node: &Node, holders: usize) -> Result<()> {
+    let line = format!("until [ $(pidof rds-csi | wc -w) = {} ]; do sleep 0.2; done", 1 + holders);
+    let output = node.guest.command(&line).deadline(ALONE).run()?;
     ensure!(output.success(), "{line}: {output}");
     Ok(())
 }
 
-/// What the driver has, and nobody who works for it.
-pub(crate) fn memory(node: &Node) -> Result<Memory> {
-    wait_until_alone(node)?;
-    let rollup = node.guest.sh(&format!("cat /proc/{DRIVER}/smaps_rollup"))?;
+fn memory_of(node: &Node, process: &str) -> Result<Memory> {
+    let rollup = node.guest.sh(&format!("cat /proc/{process}/smaps_rollup"))?;
     Ok(Memory { own: memory_in(&rollup, "Anonymous")?, resident: memory_in(&rollup, "Rss")? })
 }
 
@@ -57,7 +69,7 @@ struct Times {
 
 impl Times {
     fn read(node: &Node) -> Result<Self> {
-        wait_until_alone(node)?;
+        wait_for_helpers(node, 0)?;
         let text = node.guest.sh(&format!("cat /proc/uptime /proc/{DRIVER}/stat"))?;
         Self::parse(&text).with_context(|| format!("the times of {text:?}"))
     }

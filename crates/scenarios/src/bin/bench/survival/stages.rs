@@ -33,6 +33,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         let at_once = all.time()?;
         if round == 0 {
             tell_memory(report, &before, &driver_process::memory(node)?);
+            tell_holder(report, node, &volumes[0])?;
         }
         pairs.push((at_once, one_after_the_other(node, &volumes)?));
     }
@@ -60,4 +61,15 @@ fn tell_memory(report: &mut Report, before: &Memory, after: &Memory) {
         let each = (after - before) * 1024.0 / VOLUMES as f64;
         report.tell(&format!("node: {what} memory per staged volume, of {VOLUMES}"), each, "KiB");
     }
+}
+
+/// A raw device that is published has a process that keeps it open (node.md rule 10).
+fn tell_holder(report: &mut Report, node: &Node, (made, attached): &Volume) -> Result<()> {
+    let (staging, target) = (Node::staging(made), Node::target(made));
+    node.guest.sh(&format!("mkdir -p $(dirname {target})"))?;
+    node.csi.publish(made, attached, &staging, &target)?;
+    let memory = driver_process::memory_of_holder(node)?;
+    println!("the holder of a raw device: {:.2} MiB resident", memory.resident);
+    report.tell("node: own memory per published raw volume, its holder", memory.own * 1024.0, "KiB");
+    Ok(node.csi.unpublish(made, &target)?)
 }
