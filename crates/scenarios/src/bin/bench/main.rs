@@ -55,3 +55,15 @@ fn main() -> Result<()> {
 fn is_asked(name: &str, asked: &str) -> bool {
     name.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_asked;
+
+    #[test]
+    fn a_group_is_asked_for_by_its_name_or_by_that_of_the_groups_that_it_is_one_of() {
+        assert!(["survival/idle", "survival"].iter().all(|asked| is_asked("survival/idle", asked)));
+        assert!(!["", "surv", "idle", "survival/idle/"].iter().any(|asked| is_asked("survival/idle", asked)));
+        assert!(is_asked("idle", "idle"));
+    }
+}
