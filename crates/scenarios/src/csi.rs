@@ -88,6 +88,13 @@ impl Csi {
         Self { way: self.way.clone(), patience: Some(patience) }
     }
 
+    /// The same driver, by one connection for all calls at once: the emulator's listener for a guest keeps few that are not
+    /// accepted yet, and the host resets some of dozens that come in the same instant.
+    #[must_use]
+    pub fn over_one_connection(&self) -> Self {
+        Self { way: Way::Kept(self.channel()), patience: self.patience }
+    }
+
     /// Whether the driver says that it is ready.
     ///
     /// # Errors

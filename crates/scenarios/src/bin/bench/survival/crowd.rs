@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use microvm::{Kernel, MIB};
-use scenarios::{Attached, Made, Node, Options, Shape, System};
+use scenarios::{Attached, Csi, Made, Node, Options, Shape, System};
 use tonic::Status;
 
 /// The node that has them all.
@@ -52,23 +52,25 @@ impl Outcome {
 
 /// Stages them all, each in a thread of its own.
 pub(super) fn stage_at_once(node: &Node, volumes: &[Volume]) -> Outcome {
-    at_once(volumes, |volume| stage(node, volume))
+    let csi = node.csi.over_one_connection();
+    at_once(volumes, |volume| stage(&csi, volume))
 }
 
 /// Stages one after the other.
 pub(super) fn stage_in_a_row(node: &Node, volumes: &[Volume]) -> Outcome {
-    let start = Instant::now();
-    let failures = volumes.iter().filter_map(|volume| stage(node, volume).err()).collect();
+    let (start, csi) = (Instant::now(), node.csi.over_one_connection());
+    let failures = volumes.iter().filter_map(|volume| stage(&csi, volume).err()).collect();
     Outcome { took: start.elapsed(), failures }
 }
 
 /// Unstages them all, each in a thread of its own.
 pub(super) fn unstage_at_once(node: &Node, volumes: &[Volume]) -> Outcome {
-    at_once(volumes, |(made, _)| node.csi.unstage(made, &Node::staging(made)))
+    let csi = node.csi.over_one_connection();
+    at_once(volumes, |(made, _)| csi.unstage(made, &Node::staging(made)))
 }
 
-fn stage(node: &Node, (made, attached): &Volume) -> Result<(), Status> {
-    node.csi.stage(made, attached, &Node::staging(made))
+fn stage(csi: &Csi, (made, attached): &Volume) -> Result<(), Status> {
+    csi.stage(made, attached, &Node::staging(made))
 }
 
 fn at_once(volumes: &[Volume], call: impl Fn(&Volume) -> Result<(), Status> + Sync) -> Outcome {

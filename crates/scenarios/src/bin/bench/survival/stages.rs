@@ -32,7 +32,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         }
         let at_once = all.time()?;
         if round == 0 {
-            tell_memory(report, &before, &driver_process::memory(node)?);
+            tell_memory(report, "", &before, &driver_process::memory(node)?);
+            node.kill_driver();
+            node.start_driver()?;
+            tell_memory(report, ", restarted", &before, &driver_process::memory(node)?);
             tell_holder(report, node, &volumes[0])?;
         }
         pairs.push((at_once, one_after_the_other(node, &volumes)?));
@@ -53,13 +56,14 @@ fn one_after_the_other(node: &Node, volumes: &[Volume]) -> Result<std::time::Dur
     Ok(in_a_row)
 }
 
-fn tell_memory(report: &mut Report, before: &Memory, after: &Memory) {
+/// What they keep, and what their calls left; without the latter of a driver that found them at its start.
+fn tell_memory(report: &mut Report, of: &str, before: &Memory, after: &Memory) {
     for (what, before, after) in
         [("own", before.own, after.own), ("resident", before.resident, after.resident)]
     {
-        println!("node: {what} memory {before:.2} MiB with no volume, {after:.2} MiB with {VOLUMES}");
+        println!("node: {what} memory {before:.2} MiB with no volume, {after:.2} MiB with {VOLUMES}{of}");
         let each = (after - before) * 1024.0 / VOLUMES as f64;
-        report.tell(&format!("node: {what} memory per staged volume, of {VOLUMES}"), each, "KiB");
+        report.tell(&format!("node: {what} memory per staged volume, of {VOLUMES}{of}"), each, "KiB");
     }
 }
 
