@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use scenarios::Node;
 
+use crate::idle::IDLE_AFTER;
 use crate::listing::memory_in;
 
 /// The unit of times in `/proc/<pid>/stat`, per second: USER_HZ is 100 on every architecture that has a driver (proc(5)).
@@ -24,8 +25,9 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
 }
 
-/// What the driver has, once nobody works for it any more.
+/// What the driver has, once it is idle and nobody works for it any more.
 pub(crate) fn memory(node: &Node) -> Result<Memory> {
+    std::thread::sleep(IDLE_AFTER);
     wait_for_helpers(node, 0)?;
     memory_of(node, DRIVER)
 }

@@ -11,7 +11,7 @@ use crate::report::{Report, median};
 /// Starts to take the median of.
 const STARTS: usize = 5;
 /// After this long a process that has nothing to do is idle.
-const IDLE_AFTER: Duration = Duration::from_secs(3);
+pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
 /// Measures the controller; the node's part is taken in its guest.
 pub(crate) fn measure(report: &mut Report) -> Result<()> {

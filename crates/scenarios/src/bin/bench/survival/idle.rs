@@ -19,7 +19,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let node = system.node(NODE);
     let volumes = crowd::attach(&system, VOLUMES)?;
     report.tell("node: CPU, no volume, emulated guest", idle_percentage(node, OVER)?, "% of one");
-    let took = crowd::stage_at_once(node, &volumes).time()?;
+    let took = crowd::stage_in_a_row(node, &volumes).time()?;
     println!("staged {VOLUMES} volumes in {:.1} s", took.as_secs_f64());
     let name = format!("node: CPU, {VOLUMES} volumes staged, emulated guest");
     report.tell(&name, idle_percentage(node, OVER)?, "% of one");

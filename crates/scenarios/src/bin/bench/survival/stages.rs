@@ -1,16 +1,16 @@
 //! A node that comes back is asked for all its volumes at once: what fails, how long it takes, what it keeps.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use scenarios::Node;
 
-use super::crowd::{self, NODE, Volume};
+use super::crowd::{self, NODE, Outcome, Volume};
 use crate::driver_process::{self, Memory};
-use crate::report::{Report, median, median_ratio};
+use crate::report::Report;
 
-/// Volumes at once: more than the pods that a drained node hands over.
+/// Volumes of a node that has many.
 const VOLUMES: usize = 64;
-/// Alternating pairs of at once and in a row.
-const PAIRS: usize = 3;
 /// At once must not be slower than one after the other, but for noise.
 const GOAL: f64 = 1.10;
 
@@ -19,44 +19,41 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let system = crowd::boot()?;
     let node = system.node(NODE);
     let volumes = crowd::attach(&system, VOLUMES)?;
-    // One is staged before: programs are in the page cache after it, and what the first call keeps is not a volume's.
+    // One is staged before: programs are in the page cache after it.
     crowd::stage_in_a_row(node, &volumes[..1]).time()?;
     crowd::unstage_at_once(node, &volumes[..1]).time()?;
-    let before = driver_process::memory(node)?;
-    let mut pairs = Vec::new();
-    for round in 0..PAIRS {
-        let all = crowd::stage_at_once(node, &volumes);
-        if round == 0 {
-            let name = format!("{VOLUMES} NodeStage (block) at once, failed");
-            report.at_most(&name, all.failures.len() as f64, "calls", 0.0);
-        }
-        let at_once = all.time()?;
-        if round == 0 {
-            tell_memory(report, "", &before, &driver_process::memory(node)?);
-            node.kill_driver();
-            node.start_driver()?;
-            tell_memory(report, ", restarted", &before, &driver_process::memory(node)?);
-            tell_holder(report, node, &volumes[0])?;
-        }
-        pairs.push((at_once, one_after_the_other(node, &volumes)?));
-    }
-    println!("at once and in a row: {pairs:.1?}");
-    let ratio = median_ratio(&pairs);
-    report.at_most(&format!("{VOLUMES} NodeStage (block) at once / in a row"), ratio, "x", GOAL);
-    let each = median(pairs.iter().map(|pair| pair.0).collect()) / VOLUMES as f64;
-    report.tell(&format!("{VOLUMES} NodeStage (block) at once, each, emulated guest"), each, "s");
+    let before = memory_of_restarted(node)?;
+    let at_once = none_fails(report, crowd::stage_at_once(node, &volumes))?;
+    tell_memory(report, "", &before, &driver_process::memory(node)?);
+    tell_memory(report, ", restarted", &before, &memory_of_restarted(node)?);
+    tell_holder(report, node, &volumes[0])?;
+    crowd::unstage_at_once(node, &volumes).time()?;
+    let in_a_row = crowd::stage_in_a_row(node, &volumes).time()?;
+    tell_times(report, at_once, in_a_row);
     Ok(())
 }
 
-/// Unstages all that are staged, and answers how long it takes to stage them in a row; none is staged after it.
-fn one_after_the_other(node: &Node, volumes: &[Volume]) -> Result<std::time::Duration> {
-    crowd::unstage_at_once(node, volumes).time()?;
-    let in_a_row = crowd::stage_in_a_row(node, volumes).time()?;
-    crowd::unstage_at_once(node, volumes).time()?;
-    Ok(in_a_row)
+fn none_fails(report: &mut Report, staged: Outcome) -> Result<Duration> {
+    let failed = staged.failures.len() as f64;
+    report.at_most(&format!("{VOLUMES} NodeStage (block) at once, failed"), failed, "calls", 0.0);
+    staged.time()
 }
 
-/// What they keep, and what their calls left; without the latter of a driver that found them at its start.
+fn tell_times(report: &mut Report, at_once: Duration, in_a_row: Duration) {
+    println!("staged {VOLUMES} at once in {at_once:.1?}, in a row in {in_a_row:.1?}");
+    let ratio = at_once.as_secs_f64() / in_a_row.as_secs_f64();
+    report.at_most(&format!("{VOLUMES} NodeStage (block) at once / in a row"), ratio, "x", GOAL);
+    let each = at_once.as_secs_f64() / VOLUMES as f64;
+    report.tell(&format!("{VOLUMES} NodeStage (block) at once, each, emulated guest"), each, "s");
+}
+
+/// Of a driver that finds at its start what is staged: no call of its own has left anything.
+fn memory_of_restarted(node: &Node) -> Result<Memory> {
+    node.kill_driver();
+    node.start_driver()?;
+    driver_process::memory(node)
+}
+
 fn tell_memory(report: &mut Report, of: &str, before: &Memory, after: &Memory) {
     for (what, before, after) in
         [("own", before.own, after.own), ("resident", before.resident, after.resident)]
