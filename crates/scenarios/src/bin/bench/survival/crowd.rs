@@ -11,6 +11,9 @@ use tonic::Status;
 /// The node that has them all.
 pub(super) const NODE: &str = "a";
 
+/// A hundred such fit well into the device's pool of 6 GiB.
+const BYTES: u64 = 16 * MIB;
+
 /// A volume, attached.
 pub(super) type Volume = (Made, Attached);
 
@@ -23,7 +26,7 @@ pub(super) fn boot() -> Result<System> {
 pub(super) fn attach(system: &System, count: usize) -> Result<Vec<Volume>> {
     let start = Instant::now();
     let attach = |number| {
-        let made = system.create(&format!("one-of-many-{number}"), 64 * MIB, &Shape::block())?;
+        let made = system.create(&format!("one-of-many-{number}"), BYTES, &Shape::block())?;
         let attached = system.csi().attach(&made, NODE)?;
         anyhow::Ok((made, attached))
     };
