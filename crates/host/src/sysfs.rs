@@ -10,6 +10,16 @@ const SECTOR: u64 = 512;
 
 /// Every NVMe subsystem.
 pub(crate) fn subsystems(sys: &Path) -> Result<Vec<Subsystem>> {
+    look(sys, |_| true)
+}
+
+/// Those of this NQN. Of every other one its name alone is read: where many connect at once, the helper of each looks after
+/// the events of all.
+pub(crate) fn subsystems_of(sys: &Path, nqn: &str) -> Result<Vec<Subsystem>> {
+    look(sys, |shown| shown == nqn)
+}
+
+fn look(sys: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Subsystem>> {
     let class = sys.join("class/nvme-subsystem");
     let names = match names(&class) {
         Ok(names) => names,
@@ -19,7 +29,7 @@ pub(crate) fn subsystems(sys: &Path) -> Result<Vec<Subsystem>> {
     };
     let mut subsystems = Vec::new();
     for name in names {
-        subsystems.extend(unless_gone(subsystem(&class.join(name)))?);
+        subsystems.extend(unless_gone(subsystem(&class.join(name), &is_wanted))?.flatten());
     }
     Ok(subsystems)
 }
@@ -53,8 +63,11 @@ fn unless_gone<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn subsystem(directory: &Path) -> Result<Subsystem> {
+fn subsystem(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Option<Subsystem>> {
     let nqn = attribute(&directory.join("subsysnqn"))?;
+    if !is_wanted(&nqn) {
+        return Ok(None);
+    }
     let entries = names(directory).map_err(|error| Error::io("read", directory, &error))?;
     let (mut controllers, mut namespaces) = (Vec::new(), Vec::new());
     for name in entries {
@@ -65,7 +78,7 @@ fn subsystem(directory: &Path) -> Result<Subsystem> {
             None => {}
         }
     }
-    Ok(Subsystem { nqn, controllers, namespaces })
+    Ok(Some(Subsystem { nqn, controllers, namespaces }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -202,6 +215,25 @@ mod tests {
         assert!(subsystems(root.path()).unwrap()[0].namespaces.is_empty());
         put(&base, &[("nvme0n1/dev", "259\n"), ("nvme0n1/size", "8\n")]);
         assert_eq!(subsystems(root.path()).unwrap_err().kind, ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn of_the_subsystems_of_another_nqn_nothing_but_the_nqn_is_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let class = root.path().join("class/nvme-subsystem");
+        for (number, dev, nqn) in [(0, "no number", "nqn.test:other"), (1, "259:5", "nqn.test:vol")] {
+            let base = class.join(format!("nvme-subsys{number}"));
+            let head = |name: &str| format!("nvme{number}n1/{name}");
+            put(
+                &base,
+                &[("subsysnqn", nqn), (&head("dev"), dev), (&head("nsid"), "1"), (&head("size"), "8")],
+            );
+        }
+        assert_eq!(subsystems(root.path()).unwrap_err().kind, ErrorKind::Malformed);
+        let found = subsystems_of(root.path(), "nqn.test:vol").unwrap();
+        assert_eq!((found.len(), found[0].nqn.as_str()), (1, "nqn.test:vol"));
+        assert_eq!(found[0].namespaces[0].device.minor, 5);
+        assert_eq!(subsystems_of(root.path(), "nqn.test:vo").unwrap(), []);
     }
 
     /// One subsystem with one of everything, below `class`.

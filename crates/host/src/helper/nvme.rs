@@ -31,7 +31,9 @@ pub(super) fn connect(roots: &Roots, options: &str) -> Result<Output> {
     }
     let uevents = Uevents::listen()?;
     write_options(&fabrics, options).map_err(|error| explain(nqn, &fabrics, &error))?;
-    let has_head = || Ok(of_nqn(roots, nqn)?.iter().any(|subsystem| !subsystem.namespaces.is_empty()));
+    let has_head = || {
+        Ok(sysfs::subsystems_of(&roots.sys, nqn)?.iter().any(|subsystem| !subsystem.namespaces.is_empty()))
+    };
     // Connected without a head is for the caller to see and name.
     uevents.wait(HEAD, has_head)?;
     Ok(Output::Done)
@@ -72,10 +74,6 @@ fn explain(nqn: &str, fabrics: &Path, error: &io::Error) -> Error {
     named
 }
 
-fn of_nqn(roots: &Roots, nqn: &str) -> Result<Vec<Subsystem>> {
-    Ok(sysfs::subsystems(&roots.sys)?.into_iter().filter(|subsystem| subsystem.nqn == nqn).collect())
-}
-
 pub(super) fn rescan(roots: &Roots, controller: &str) -> Result<Output> {
     let named = |subsystem: &Subsystem| subsystem.controllers.iter().any(|other| other.name == controller);
     let namespaces = || {
@@ -98,7 +96,8 @@ fn command(roots: &Roots, controller: &str, attribute: &str) -> Result<()> {
 }
 
 fn controllers(roots: &Roots, nqn: &str) -> Result<Vec<String>> {
-    let controllers = of_nqn(roots, nqn)?.into_iter().flat_map(|subsystem| subsystem.controllers);
+    let controllers =
+        sysfs::subsystems_of(&roots.sys, nqn)?.into_iter().flat_map(|subsystem| subsystem.controllers);
     Ok(controllers.map(|controller| controller.name).collect())
 }
 
@@ -137,7 +136,9 @@ pub(super) fn disconnect(roots: &Roots, nqn: &str) -> Result<Output> {
         failed = delete(roots, &controller, nqn).err().or(failed);
         asked.push(controller);
     }
-    let gone = || Ok(of_nqn(roots, nqn)?.iter().all(|subsystem| subsystem.controllers.is_empty()));
+    let gone = || {
+        Ok(sysfs::subsystems_of(&roots.sys, nqn)?.iter().all(|subsystem| subsystem.controllers.is_empty()))
+    };
     if uevents.wait(DELETION, gone)? {
         return Ok(Output::Done);
     }
