@@ -36,8 +36,8 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// to end, and one whose helper hangs in the kernel holds up nobody's successor (node.md rule 7: 30 s in all).
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// A module is loaded within a second, if nothing hangs.
-const LOAD: Duration = Duration::from_secs(60);
+/// Modules are loaded within a second, if nothing hangs; where something does, nobody is served later for it.
+const LOAD: Duration = Duration::from_secs(10);
 
 /// Runs `rds-csi node` to its end.
 pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
@@ -84,7 +84,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut registry = Registry::default();
     let machine = Linux::new(machine).map_err(|error| Failure::Setup(error.into()))?;
-    tokio::spawn(load_filesystems(machine.clone()));
+    load_filesystems(&machine).await;
     let hanging = machine.clone();
     stuck::register(move || hanging.stuck(), &mut registry);
     let driver_name = plugin.driver_name.to_string();
@@ -128,10 +128,12 @@ async fn serve(
     served
 }
 
-/// Nobody waits for it: where it hangs, so would every mount that needs it.
-async fn load_filesystems(machine: Linux) {
+/// Before anything is served: a mount beside the load finds a module that is not yet there, and fails (ENODEV, seen with
+/// busybox's modprobe).
+async fn load_filesystems(machine: &Linux) {
+    let deadline = Instant::now() + LOAD;
     for fs in [FsType::Ext4, FsType::Xfs] {
-        if let Err(error) = machine.load_filesystem(fs, Instant::now() + LOAD).await {
+        if let Err(error) = machine.load_filesystem(fs, deadline).await {
             tracing::warn!(%error, fs = fs.name(), "no volume with this file system may be mountable on this node");
         }
     }

@@ -17,7 +17,7 @@ mod outages {
     use crate::migration::forced_off;
     use crate::outages::{out_of_reach, rebooted};
     use crate::promises::told;
-    use crate::renumbered::{given_up, taken_over};
+    use crate::renumbered::{End, given_up, taken_over};
     use crate::restarts::{killed_at_moments_of_every_call, powerless_in_mid_write};
     use crate::silent::a_connect_hangs;
 
@@ -36,7 +36,8 @@ mod outages {
         a_driver_killed_at_any_moment_of_any_call_is_no_loss_on_linux_6_12: killed_at_moments_of_every_call(V6_12);
         an_xfs_that_dies_on_a_device_that_stays_is_found_on_linux_6_12: dead_and_mounted_anew(V6_12, &["xfs"]);
         file_systems_that_die_on_a_device_that_stays_are_found_on_linux_6_1: dead_and_mounted_anew(V6_1, &["ext4", "xfs"]);
-        an_outage_longer_than_ctrl_loss_tmo_is_survived_on_linux_6_1: given_up(V6_1);
+        a_controller_that_ended_under_a_pod_is_survived_on_linux_6_1: given_up(V6_1, &[End::Outage, End::Delete]);
+        a_controller_that_was_deleted_under_a_pod_is_survived_on_linux_6_12: given_up(V6_12, &[End::Delete]);
         a_raw_block_volume_is_never_served_from_anothers_number_on_linux_6_1: taken_over(V6_1);
         a_connect_that_hangs_holds_up_connects_only_on_linux_6_1: a_connect_hangs(V6_1);
         a_connect_that_hangs_holds_up_connects_only_on_linux_6_12: a_connect_hangs(V6_12);

@@ -17,7 +17,7 @@ const GIVEN_UP: Duration = Duration::from_secs(300);
 /// By default on the kernel that most nodes have.
 #[test]
 fn an_outage_longer_than_ctrl_loss_tmo_is_an_error_and_the_volume_is_served_again_under_another_number() {
-    given_up(Kernel::V6_12);
+    given_up(Kernel::V6_12, &[End::Outage]);
 }
 
 #[test]
@@ -25,24 +25,44 @@ fn a_raw_block_volume_whose_number_another_one_got_is_never_served_from_it() {
     taken_over(Kernel::V6_12);
 }
 
+/// How a volume's controller ends under a pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// The path is lost for longer than `ctrl_loss_tmo`.
+    Outage,
+    /// Somebody deletes it, as `nvme disconnect` does.
+    Delete,
+}
+
 /// The kernel gives a volume up under a pod that writes, and somebody holds the old device.
-pub(crate) fn given_up(kernel: Kernel) {
+pub(crate) fn given_up(kernel: Kernel, ends: &[End]) {
     let system = shared(kernel);
     let system = system.as_ref().unwrap();
+    for end in ends {
+        ends_under_a_pod(system, *end);
+    }
+}
+
+fn ends_under_a_pod(system: &System, end: End) {
     let node = system.node("a");
     let (made, attached) = attach(system, "given-up", &Shape::filesystem("ext4"));
     let target = pod::mount(node, &made, &attached);
     let old = mounted_number(node, &target);
     let writer = Writer::start_with_dirty_pages(node, &target, "a");
     let holder = hold_the_device(node);
-    wait_until_given_up(system, node);
+    match end {
+        End::Outage => wait_until_given_up(system, node),
+        End::Delete => drop(
+            node.guest.sh("for c in /sys/class/nvme/nvme*; do echo 1 > $c/delete_controller; done").unwrap(),
+        ),
+    }
     wait_until(&node.guest, "! pidof recorder", GIVEN_UP);
     let acknowledged = writer.kill();
 
     let stats = node.csi.stats(&made, &Node::staging(&made), &target).unwrap();
     let condition = stats.volume_condition.unwrap();
     assert!(condition.abnormal, "{condition:?}");
-    eprintln!("given up: {}", condition.message);
+    eprintln!("{end:?}: {}", condition.message);
     let before = node.log().len();
     pod::unmount(node, &made);
     assert!(node.log()[before..].contains("data that was not written yet may be lost"), "its loss is said");
