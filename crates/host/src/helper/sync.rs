@@ -21,7 +21,7 @@ pub(super) fn sync(mountpoint: &Path) -> Result<Output> {
         Some(errno) if errno == Errno::IO.raw_os_error() => unwritten("open", mountpoint, &error),
         _ => Error::io("open", mountpoint, &error),
     })?;
-    // First, so that nothing of it is left to be written; all is synced whatever it says.
+    // First, so that the sync takes what is left of it along; all is synced whatever it says.
     let still_writes = still_writes(&directory, mountpoint);
     rustix::fs::syncfs(&directory).map_err(|error| unwritten("syncfs", mountpoint, &error.into()))?;
     // syncfs may have told another caller before (node.md K9); what is shut down refuses every fsync, of a directory too
@@ -41,12 +41,11 @@ pub(super) fn check(device: &Device, mountpoint: &Path) -> Result<Output> {
     }
 }
 
-/// Makes and syncs a file that has no name and leaves nothing. On 6.1 an ext4 whose journal was aborted syncs well once its
-/// error was told to somebody (seen): only what is to be written tells.
+/// Makes a file that has no name and leaves nothing. On 6.1 an ext4 whose journal was aborted syncs well once its error was told
+/// to somebody (seen): only what begins a transaction is refused. What fails from here on, the sync itself is told.
 fn still_writes(directory: &File, mountpoint: &Path) -> Result<()> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let synced = rustix::fs::openat(directory, ".", flags, Mode::RUSR).and_then(rustix::fs::fsync);
-    match synced {
+    match rustix::fs::openat(directory, ".", flags, Mode::RUSR) {
         Err(Errno::ROFS) if is_read_only(mountpoint)? => Ok(()),
         Err(errno) if DEAD.contains(&errno) => Err(unwritten("make a file in", mountpoint, &errno.into())),
         _ => Ok(()),

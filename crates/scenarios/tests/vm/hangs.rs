@@ -14,7 +14,7 @@ use super::{pod, shared, wait_until};
 /// What a call on a silent target is given: a healthy one needs a few seconds in a guest.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How late writes are while an unmount begins: it makes some, one after the other.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(3);
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 /// What was held is written within seconds of its release.
