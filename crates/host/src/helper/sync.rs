@@ -42,7 +42,7 @@ pub(super) fn check(device: &Device, mountpoint: &Path) -> Result<Output> {
 }
 
 /// Makes a file that has no name and leaves nothing. On 6.1 an ext4 whose journal was aborted syncs well once its error was told
-/// to somebody (seen): only what begins a transaction is refused. What fails from here on, the sync itself is told.
+/// to somebody (seen): only what begins a transaction is refused. Of what fails from here on the sync itself is told.
 fn still_writes(directory: &File, mountpoint: &Path) -> Result<()> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     match rustix::fs::openat(directory, ".", flags, Mode::RUSR) {
