@@ -139,7 +139,10 @@ impl Node {
     /// The driver's status, or the guest's failure.
     pub fn mount(&self, made: &Made, attached: &Attached) -> Result<String> {
         self.make_directories([made])?;
-        self.mount_there(made, attached)
+        let (staging, target) = (Self::staging(made), Self::target(made));
+        self.csi.stage(made, attached, &staging)?;
+        self.csi.publish(made, attached, &staging, &target)?;
+        Ok(target)
     }
 
     /// Makes what the kubelet makes before it calls a driver for these volumes, at once.
@@ -154,17 +157,6 @@ impl Node {
             line += &format!(" {staging} {parent}");
         }
         self.guest.sh(&line).map(drop).map_err(Into::into)
-    }
-
-    /// [`Node::mount`] where the directories are.
-    ///
-    /// # Errors
-    /// The driver's status.
-    pub fn mount_there(&self, made: &Made, attached: &Attached) -> Result<String> {
-        let (staging, target) = (Self::staging(made), Self::target(made));
-        self.csi.stage(made, attached, &staging)?;
-        self.csi.publish(made, attached, &staging, &target)?;
-        Ok(target)
     }
 
     /// What kubelet does when the pod is gone: NodeUnpublishVolume, NodeUnstageVolume.

@@ -104,12 +104,17 @@ pub(crate) fn attach(system: &System, number: usize, mib: u64, shape: &Shape) ->
 /// Mounts and unmounts all volumes side by side; how long that took.
 fn all_at_once(node: &Node, volumes: &[(Made, Attached)]) -> Duration {
     node.make_directories(volumes.iter().map(|(made, _)| made)).unwrap();
+    // QEMU's forwarded ports reset some of so many connections that are made at once.
+    let csi = node.csi.over_one_connection();
     let start = Instant::now();
     thread::scope(|scope| {
         for (made, attached) in volumes {
-            scope.spawn(|| {
-                pod::retried("mounted", || node.mount_there(made, attached));
-                pod::unmount(node, made);
+            let (csi, staging, target) = (&csi, Node::staging(made), Node::target(made));
+            scope.spawn(move || {
+                pod::retried("staged", || Ok(csi.stage(made, attached, &staging)?));
+                pod::retried("published", || Ok(csi.publish(made, attached, &staging, &target)?));
+                pod::retried("unpublished", || Ok(csi.unpublish(made, &target)?));
+                pod::retried("unstaged", || Ok(csi.unstage(made, &staging)?));
             });
         }
     });
