@@ -13,7 +13,7 @@ mod outages {
     use crate::failed::dead_and_mounted_anew;
     use crate::fencing::{fenced_in_both_modes, unfenced};
     use crate::hangs::some_hang;
-    use crate::killed::handed_over;
+    use crate::killed::{deleted, handed_over};
     use crate::migration::forced_off;
     use crate::outages::{out_of_reach, rebooted};
     use crate::promises::told;
@@ -29,6 +29,7 @@ mod outages {
         with_fencing_off_a_detached_node_writes_on_on_linux_6_1: unfenced(V6_1);
         a_forced_off_target_of_a_migration_writes_on_until_the_source_leaves_on_linux_6_1: forced_off(V6_1);
         a_controller_killed_between_two_exports_hands_the_volume_over_on_linux_6_1: handed_over(V6_1);
+        a_controller_killed_in_a_deletion_leaves_nothing_on_linux_6_1: deleted(V6_1);
         nothing_is_lost_or_left_by_outages_copied_mounts_and_kills_on_linux_6_1: told(V6_1);
         power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_1: powerless_in_mid_write(V6_1);
         power_lost_in_mid_write_loses_no_acknowledged_record_on_linux_6_12: powerless_in_mid_write(V6_12);

@@ -13,7 +13,7 @@ fn a_controller_killed_between_the_end_of_an_export_and_the_next_hands_the_volum
     handed_over(Kernel::V6_12);
 }
 
-/// On one kernel: the nodes have nothing to do with it.
+/// By default on one kernel: the nodes have nothing to do with it.
 #[test]
 fn a_controller_killed_in_a_deletion_leaves_no_row_no_file_and_no_export() {
     deleted(Kernel::V6_12);
@@ -66,7 +66,7 @@ pub(crate) fn handed_over(kernel: Kernel) {
 }
 
 /// One volume for each moment between the removal of its disk and the answer that all is gone.
-fn deleted(kernel: Kernel) {
+pub(crate) fn deleted(kernel: Kernel) {
     let system = shared(kernel);
     let system = system.as_ref().unwrap();
     let neighbour = system.create("neighbour", 64 * MIB, &Shape::block()).unwrap();
