@@ -36,7 +36,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// to end, and one whose helper hangs in the kernel holds up nobody's successor (node.md rule 7: 30 s in all).
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Modules are loaded within a second, if nothing hangs; where something does, nobody is served later for it.
+/// Modules are loaded within a second, if nothing hangs; where something does, the start is held up no longer than this.
 const LOAD: Duration = Duration::from_secs(10);
 
 /// Runs `rds-csi node` to its end.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use scenarios::Node;
+use scenarios::{DRIVER_PID, Node};
 
 use crate::idle::IDLE_AFTER;
 use crate::listing::memory_in;
@@ -12,10 +12,8 @@ use crate::listing::memory_in;
 const USER_HZ: f64 = 100.0;
 /// Helpers end after two idle seconds; a crowd of them on a slow machine takes longer.
 const ALONE: Duration = Duration::from_secs(120);
-/// The driver is the oldest of its name, its helpers are younger.
-const DRIVER: &str = "$(pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1)";
-/// Of one helper, that one.
-const HOLDER: &str = "$(pidof rds-csi | tr ' ' '\\n' | sort -n | tail -n 1)";
+/// Prints the process of the one helper there is: it is younger than the driver.
+const HOLDER_PID: &str = "pidof rds-csi | tr ' ' '\\n' | sort -n | tail -n 1";
 
 /// Memory of a process, in MiB.
 pub(crate) struct Memory {
@@ -29,13 +27,13 @@ pub(crate) struct Memory {
 pub(crate) fn memory(node: &Node) -> Result<Memory> {
     std::thread::sleep(IDLE_AFTER);
     wait_for_helpers(node, 0)?;
-    memory_of(node, DRIVER)
+    memory_of(node, DRIVER_PID)
 }
 
 /// What the one holder of a raw device has.
 pub(crate) fn memory_of_holder(node: &Node) -> Result<Memory> {
     wait_for_helpers(node, 1)?;
-    memory_of(node, HOLDER)
+    memory_of(node, HOLDER_PID)
 }
 
 /// Waits until the helpers of what was called have ended, but for so many holders of raw devices, which stay.
@@ -47,7 +45,7 @@ fn wait_for_helpers(node: &Node, holders: usize) -> Result<()> {
 }
 
 fn memory_of(node: &Node, process: &str) -> Result<Memory> {
-    let rollup = node.guest.sh(&format!("cat /proc/{process}/smaps_rollup"))?;
+    let rollup = node.guest.sh(&format!("cat /proc/$({process})/smaps_rollup"))?;
     Ok(Memory { own: memory_in(&rollup, "Anonymous")?, resident: memory_in(&rollup, "Rss")? })
 }
 
@@ -72,7 +70,7 @@ struct Times {
 impl Times {
     fn read(node: &Node) -> Result<Self> {
         wait_for_helpers(node, 0)?;
-        let text = node.guest.sh(&format!("cat /proc/uptime /proc/{DRIVER}/stat"))?;
+        let text = node.guest.sh(&format!("cat /proc/uptime /proc/$({DRIVER_PID})/stat"))?;
         Self::parse(&text).with_context(|| format!("the times of {text:?}"))
     }
 
