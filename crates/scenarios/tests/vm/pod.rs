@@ -103,6 +103,11 @@ pub(crate) fn end(system: &System, made: &Made, node: &str) {
     system.csi().detach(made, node).unwrap();
 }
 
+/// Of what is mounted at a path: `major:minor`.
+pub(crate) fn mounted_number(node: &Node, target: &str) -> String {
+    node.guest.sh(&format!("grep ' {target} ' /proc/self/mountinfo | cut -d ' ' -f 3")).unwrap()
+}
+
 /// On a busy machine a guest may stand still for longer than a keep-alive, which is an outage like any other.
 pub(crate) fn retried<T>(what: &str, mut call: impl FnMut() -> anyhow::Result<T>) -> T {
     let again = |error: &anyhow::Error| {

@@ -47,7 +47,7 @@ fn ends_under_a_pod(system: &System, end: End) {
     let node = system.node("a");
     let (made, attached) = attach(system, "given-up", &Shape::filesystem("ext4"));
     let target = pod::mount(node, &made, &attached);
-    let old = mounted_number(node, &target);
+    let old = pod::mounted_number(node, &target);
     let writer = Writer::start_with_dirty_pages(node, &target, "a");
     let holder = hold_the_device(node);
     match end {
@@ -68,7 +68,7 @@ fn ends_under_a_pod(system: &System, end: End) {
     assert!(node.log()[before..].contains("data that was not written yet may be lost"), "its loss is said");
 
     let target = pod::mount(node, &made, &attached);
-    let new = mounted_number(node, &target);
+    let new = pod::mounted_number(node, &target);
     assert_ne!(new, old, "the old one is held");
     let kept = pod::records(node, &made, "a");
     assert!(kept >= acknowledged, "{kept} records are there, {acknowledged} were acknowledged");
@@ -150,10 +150,6 @@ fn hold_the_device(node: &Node) -> Background {
 
 /// Holders are helpers: what is known of them is that their arguments say so.
 const KILL_HOLDERS: &str = "for p in $(pidof rds-csi); do if grep -q hold /proc/$p/cmdline; then kill -9 $p; echo $p; fi; done | grep .";
-
-fn mounted_number(node: &Node, target: &str) -> String {
-    node.guest.sh(&format!("grep ' {target} ' /proc/self/mountinfo | cut -d ' ' -f 3")).unwrap()
-}
 
 fn bound_number(node: &Node, target: &str) -> String {
     node.guest.sh(&format!("stat -c %t:%T {target}")).unwrap()
