@@ -20,6 +20,7 @@ mod op;
 mod protocol;
 mod request;
 mod sysfs;
+mod untold;
 
 pub use block::{Block, Content, Device, Range};
 pub use error::{Error, ErrorKind, Result};
@@ -47,11 +48,16 @@ pub struct Volume<'a> {
 
 /// Everything that the node part asks of its machine.
 pub trait Host: Nvme + Block + Filesystems + Mounts + Send + Sync + 'static {
-    /// Waits until no helper of the volume is running; its results are dropped.
+    /// Waits until no helper of the volume is running; its results are dropped, but for a loss: the next sync, check, flush
+    /// or release of the volume fails with that, however well it ended itself.
     ///
     /// # Errors
     /// [`ErrorKind::Abandoned`] where one still is at the deadline, naming it.
     fn join(&self, volume: Volume<'_>) -> impl Future<Output = Result<()>> + Send;
+
+    /// A loss that the kernel told an operation of the volume which nobody waited for any more; once. For who asks for no sync
+    /// any more.
+    fn take_untold(&self, slot: &Slot) -> Option<Error>;
 
     /// The NVMe heads, by name, that the kernel's log complains of, in what it has said since this was asked last. No more
     /// than a suspicion: the device may be another one by now, and a log that cannot be read says nothing.

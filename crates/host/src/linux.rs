@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use volume::{DataAddress, FsType};
+use volume::{DataAddress, FsType, Slot};
 
 use crate::op::{Op, Output};
 use crate::protocol::Roots;
@@ -121,6 +121,10 @@ impl Machine for Linux {
 impl Host for Linux {
     async fn join(&self, volume: Volume<'_>) -> Result<()> {
         self.dispatcher.join(volume).await
+    }
+
+    fn take_untold(&self, slot: &Slot) -> Option<Error> {
+        self.dispatcher.take_untold(slot)
     }
 
     async fn complaints(&self) -> BTreeSet<String> {

@@ -124,6 +124,16 @@ impl Op {
         self.lane() == Lane::Disconnect && !matches!(running, Self::Connect { .. } | Self::Disconnect { .. })
     }
 
+    /// Whether it is asked so that a loss of what was written is told.
+    pub(crate) fn tells_losses(&self) -> bool {
+        matches!(self, Self::Sync { .. } | Self::Check { .. } | Self::Flush { .. } | Self::Release { .. })
+    }
+
+    /// Whether what it ended with is handed to a caller who asks for the same later. What changes with time is asked anew.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self, Self::Scan { .. } | Self::Connect { .. })
+    }
+
     /// The operation's name for messages.
     pub(crate) fn name(&self) -> &'static str {
         match self {

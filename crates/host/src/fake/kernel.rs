@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
+use volume::Slot;
 
 use crate::op::{Op, Output};
 use crate::request::Machine;
@@ -97,7 +98,7 @@ impl Machine for FakeKernel {
                         format!("{} of {} has not ended in time; it goes on", op.name(), volume.slot);
                     let result = result.ok_or_else(|| Error::new(ErrorKind::Abandoned, message))?;
                     self.look(|kernel| kernel.forget(volume.slot, &outcome));
-                    return result;
+                    return self.look(|kernel| kernel.node.untold.answer(volume.slot, &op, result));
                 }
                 Err((other, outcome)) => {
                     let message = format!("{other} of {} is still running", volume.slot);
@@ -124,6 +125,10 @@ impl Host for FakeKernel {
             self.look(|kernel| kernel.forget(volume.slot, &outcome));
         }
         Ok(())
+    }
+
+    fn take_untold(&self, slot: &Slot) -> Option<Error> {
+        self.look(|kernel| kernel.node.untold.take(slot))
     }
 
     async fn complaints(&self) -> BTreeSet<String> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use volume::{FsType, Slot};
 
 use crate::op::Lane;
+use crate::untold::Untold;
 
 use super::effects::Effects;
 use super::run::Helper;
@@ -52,6 +53,7 @@ pub(super) struct Node {
     pub(super) failures: Vec<(String, i32)>,
     pub(super) hung: BTreeSet<String>,
     pub(super) complaints: BTreeSet<String>,
+    pub(super) untold: Untold,
     pub(super) formats: Vec<Format>,
     /// Minors below this are taken by others, so that numbers differ from run to run.
     pub(super) first_minor: u32,
@@ -155,6 +157,7 @@ impl Node {
             failures: Vec::new(),
             hung: BTreeSet::new(),
             complaints: BTreeSet::new(),
+            untold: Untold::default(),
             formats: Vec::new(),
             first_minor: 1,
         }

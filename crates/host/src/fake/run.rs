@@ -47,7 +47,9 @@ impl Kernel<'_> {
     /// Begins an operation or joins the same one; the error is another one that still runs.
     pub(super) fn begin(&mut self, slot: &Slot, op: &Op) -> std::result::Result<Outcome, (String, Outcome)> {
         let key = (slot.clone(), op.lane());
-        if let Some(helper) = self.node.helpers.get(&key).filter(|helper| helper.op == *op) {
+        if let Some(helper) = self.node.helpers.get(&key).filter(|helper| helper.op == *op)
+            && (helper.outcome.get().is_none() || op.is_kept())
+        {
             return Ok(helper.outcome.clone());
         }
         let in_the_way = |helper: &&Helper| helper.outcome.get().is_none() && !op.goes_beside(&helper.op);
@@ -95,6 +97,7 @@ impl Kernel<'_> {
             };
             moved |= ended.is_some() || helper.phase != phase;
             if let Some(result) = ended {
+                self.node.untold.ended(&key.0, &result);
                 // A helper that has ended is not stepped again, so this is its only result.
                 let _ = helper.outcome.set(result);
             }

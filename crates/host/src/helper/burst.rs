@@ -9,12 +9,18 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
 use crate::protocol::{Request, TURN, write_answer};
 
 use super::perform;
 
 /// No request is larger: the largest write is 1 MiB, as numbers.
 const MAX_REQUEST: u64 = 16 << 20;
+
+/// For an answer without bytes, an error's words included.
+const ROOM: u64 = 4096;
 
 /// Reads what stdin holds now.
 pub(super) fn read_request() -> io::Result<Request> {
@@ -45,6 +51,12 @@ fn answer(request: &Request) -> io::Result<()> {
     let Some(path) = &request.answer else {
         return Err(io::Error::other("a request without an answer's place"));
     };
-    let result = perform(&request.roots, &request.op);
-    write_answer(File::create(path)?, result)
+    let file = File::create(path)?;
+    // On a full disk nothing is begun: what came of it could not be told, and a loss is told once.
+    match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM) {
+        Err(Errno::NOSPC | Errno::DQUOT) => return Err(Errno::NOSPC.into()),
+        // Some file systems cannot, and may have the room all the same.
+        _ => {}
+    }
+    write_answer(file, perform(&request.roots, &request.op))
 }

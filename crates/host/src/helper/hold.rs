@@ -25,13 +25,23 @@ pub(super) fn hold(request: &Request, device: &Device) -> io::Result<()> {
         Err(error) => return write_answer(io::stdout().lock(), Err(error)),
     };
     write_answer(io::stdout().lock(), Ok(Output::Done))?;
+    let mut holder = Holder { file, request, device, untold: None };
     for stream in listener.incoming() {
         // One caller that hangs up early changes nothing for the next.
-        if stream.and_then(|stream| serve(&stream, &file, request, device)).unwrap_or(false) {
+        if stream.and_then(|stream| holder.serve(&stream)).unwrap_or(false) {
             break;
         }
     }
     Ok(())
+}
+
+/// An open device.
+struct Holder<'a> {
+    file: File,
+    request: &'a Request,
+    device: &'a Device,
+    /// The loss that a flush told, until somebody was answered it: this descriptor is told it once.
+    untold: Option<Error>,
 }
 
 fn begin(request: &Request, device: &Device) -> Result<(File, UnixListener)> {
@@ -42,28 +52,42 @@ fn begin(request: &Request, device: &Device) -> Result<(File, UnixListener)> {
     Ok((file, listener))
 }
 
-/// Answers one caller; whether the device was let go.
-fn serve(stream: &UnixStream, file: &File, request: &Request, device: &Device) -> io::Result<bool> {
-    let mut line = String::new();
-    BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
-    let answer = match serde_json::from_str(&line)? {
-        Op::Hold { device: asked, .. } if asked == *device => Ok(Output::Done),
-        Op::Hold { .. } => Err(Error::new(ErrorKind::Busy, format!("{device} is held for that path"))),
-        _ => flush(file, request, device),
-    };
-    let is_release = !matches!(serde_json::from_str(&line)?, Op::Hold { .. });
-    // What cannot be told is not gone.
-    let is_gone = || matches!(is_there(&request.roots.sys, device), Ok(false));
-    let let_go = is_release && (answer.is_ok() || is_gone());
-    if let (true, Some(path)) = (let_go, &request.socket) {
-        // Before the answer, so that the next hold for this path finds no socket of ours.
-        std::fs::remove_file(path)?;
+impl Holder<'_> {
+    /// Answers one caller; whether the device was let go.
+    fn serve(&mut self, stream: &UnixStream) -> io::Result<bool> {
+        let mut line = String::new();
+        BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
+        let asked: Op = serde_json::from_str(&line)?;
+        let Op::Hold { device: wanted, .. } = asked else { return self.release(stream) };
+        let answer = match wanted == *self.device {
+            true => Ok(Output::Done),
+            false => Err(Error::new(ErrorKind::Busy, format!("{} is held for that path", self.device))),
+        };
+        write_answer(stream, answer)?;
+        Ok(false)
     }
-    write_answer(stream, answer).or_else(|error| if let_go { Ok(()) } else { Err(error) })?;
-    Ok(let_go)
-}
 
-fn flush(file: &File, request: &Request, device: &Device) -> Result<Output> {
-    let flushed = file.sync_all();
-    flushed.map(|()| Output::Done).map_err(|error| unwritten("fsync", &request.roots.device(device), &error))
+    fn release(&mut self, stream: &UnixStream) -> io::Result<bool> {
+        let flushed = self.flush();
+        // What cannot be told is not gone.
+        let is_gone = || matches!(is_there(&self.request.roots.sys, self.device), Ok(false));
+        let let_go = flushed.is_ok() || is_gone();
+        self.untold = self.untold.take().or(flushed.err());
+        if let (true, Some(path)) = (let_go, &self.request.socket) {
+            // Before the answer, so that the next hold for this path finds no socket of ours.
+            std::fs::remove_file(path)?;
+        }
+        let told = write_answer(stream, self.untold.clone().map_or(Ok(Output::Done), Err));
+        if told.is_ok() {
+            self.untold = None;
+        }
+        // Who has let go ends, whoever heard of it.
+        told.or_else(|error| if let_go { Ok(()) } else { Err(error) })?;
+        Ok(let_go)
+    }
+
+    fn flush(&self) -> Result<()> {
+        let path = || self.request.roots.device(self.device);
+        self.file.sync_all().map_err(|error| unwritten("fsync", &path(), &error))
+    }
 }

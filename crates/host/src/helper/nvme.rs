@@ -30,7 +30,7 @@ pub(super) fn connect(roots: &Roots, options: &str) -> Result<Output> {
         return Err(Error::new(ErrorKind::Refused(None), problem));
     }
     let uevents = Uevents::listen()?;
-    write_options(&fabrics, options).map_err(|error| explain(nqn, &fabrics, &error))?;
+    write_options(&fabrics, options).map_err(|error| explain(roots, nqn, &error))?;
     let has_head = || {
         Ok(sysfs::subsystems_of(&roots.sys, nqn)?.iter().any(|subsystem| !subsystem.namespaces.is_empty()))
     };
@@ -54,22 +54,23 @@ fn write_options(fabrics: &Path, options: &str) -> io::Result<()> {
     }
 }
 
+/// What is to be done where the kernel has no transport.
+const NO_MODULE: &str = ": the nvme_tcp module is not loaded; load it on the node at boot (modprobe nvme_tcp, or a file in \
+                         /etc/modules-load.d)";
+
 /// The kernel says little (node.md K11); what is known of each errno goes with it.
-fn explain(nqn: &str, fabrics: &Path, error: &io::Error) -> Error {
+fn explain(roots: &Roots, nqn: &str, error: &io::Error) -> Error {
     let meaning = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {
-            ": the nvme_tcp module is not loaded; load it on the node at boot (modprobe nvme_tcp, or a file in \
-             /etc/modules-load.d)"
-        }
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => NO_MODULE,
+        // A transport that is not known is refused as an option that is not (Linux, nvmf_create_ctrl).
+        Some(Errno::INVAL) if !roots.sys.join("module/nvme_tcp").exists() => NO_MODULE,
         Some(Errno::IO) => ": the target refused, or ended the connection",
         Some(Errno::CONNREFUSED) => ": nothing listens at the target's port",
-        Some(Errno::INVAL) => {
-            ": an option is not taken, or this host id is in use under another host NQN (or nvme_tcp is not loaded)"
-        }
+        Some(Errno::INVAL) => ": an option is not taken, or this host id is in use under another host NQN",
         Some(Errno::ALREADY) => ": it is connected already",
         _ => "",
     };
-    let mut named = Error::io("connect through", fabrics, error);
+    let mut named = Error::io("connect through", &roots.fabrics(), error);
     named.message = format!("{} for {nqn}{meaning}", named.message);
     named
 }

@@ -10,6 +10,7 @@ use volume::Slot;
 
 use crate::op::{Lane, Op, Output};
 use crate::protocol::{Request, Roots};
+use crate::untold::Untold;
 use crate::{Error, ErrorKind, Result, Volume};
 
 use super::Config;
@@ -38,6 +39,7 @@ pub(super) struct Dispatcher {
     config: Config,
     roots: Roots,
     helpers: Mutex<HashMap<Key, Helper>>,
+    untold: Arc<Untold>,
     waiting: Arc<Waiting>,
     /// Connects of the whole node take turns: the kernel has one mutex, and its waiters hang (K10).
     connects: Arc<tokio::sync::Mutex<()>>,
@@ -80,8 +82,8 @@ impl Dispatcher {
         }
         hold::forget_dead(&config).map_err(|error| Error::io("look for holders in", &holds, &error))?;
         let connects = Arc::new(tokio::sync::Mutex::new(()));
-        let dispatcher =
-            Arc::new(Self { config, roots, helpers: Mutex::default(), waiting: Arc::default(), connects });
+        let (helpers_by_key, untold, waiting) = (Mutex::default(), Arc::default(), Arc::default());
+        let dispatcher = Arc::new(Self { config, roots, helpers: helpers_by_key, untold, waiting, connects });
         dispatcher.adopt().map_err(|error| Error::io("look for helpers in", &helpers, &error))?;
         Ok(dispatcher)
     }
@@ -95,19 +97,22 @@ impl Dispatcher {
         self.helpers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the helpers that an earlier driver left; those that have ended are forgotten.
+    /// Finds the helpers that an earlier driver left; those that have ended are forgotten, but not a loss that they tell.
     fn adopt(self: &Arc<Self>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(self.config.runtime.join("helpers"))? {
             let name = entry?.file_name();
             let Some(key) = name.to_str().and_then(parse_key) else { continue };
             let files = self.files(&key);
             match files.look()? {
-                Left::Ended => files.remove(),
+                Left::Ended => {
+                    files.answer().iter().for_each(|answer| self.untold.ended(&key.0, answer));
+                    files.remove();
+                }
                 Left::Running { op, pid } => {
                     // A disconnect may have been given to an ordinary helper.
                     let lane = op.as_ref().map_or(key.1, Op::lane);
                     let finish = async move { files.finish("left by an earlier driver").await };
-                    let helper = start(op, Arc::default(), finish);
+                    let helper = self.start(&key.0, op, Arc::default(), finish);
                     helper.process.abandoned.store(true, Ordering::Relaxed);
                     helper.process.pid.store(pid.unwrap_or(0), Ordering::Relaxed);
                     tracing::warn!(slot = %key.0, operation = helper.name(), pid, "a helper of an earlier driver still runs");
@@ -125,15 +130,15 @@ impl Dispatcher {
                 Begun::Ours(helper) => {
                     let result = self.wait(volume, &helper, ErrorKind::Abandoned).await?;
                     self.forget(volume.slot, &helper);
-                    return result;
+                    return self.untold.answer(volume.slot, &op, result);
                 }
-                // Its result is nobody's any more; whether it succeeded is for the next observation.
+                // Its result is nobody's any more; whether it succeeded is for the next observation. A loss is kept.
                 Begun::Other(helper) => drop(self.wait(volume, &helper, ErrorKind::Pending).await?),
             }
         }
     }
 
-    /// Waits for every helper of a volume; results are dropped.
+    /// Waits for every helper of a volume; results are dropped, but for losses.
     pub(super) async fn join(&self, volume: Volume<'_>) -> Result<()> {
         while let Some(helper) = self.any(volume.slot) {
             drop(self.wait(volume, &helper, ErrorKind::Abandoned).await?);
@@ -163,7 +168,9 @@ impl Dispatcher {
     fn begin(self: &Arc<Self>, slot: &Slot, op: &Op, turn: Turn) -> Begun {
         let key = (slot.clone(), op.lane());
         let mut helpers = self.helpers();
-        if let Some(helper) = helpers.get(&key).filter(|helper| helper.op.as_ref() == Some(op)) {
+        let is_ours =
+            |helper: &&Helper| helper.op.as_ref() == Some(op) && (helper.is_running() || op.is_kept());
+        if let Some(helper) = helpers.get(&key).filter(is_ours) {
             return Begun::Ours(helper.clone());
         }
         let in_the_way = |helper: &Helper| {
@@ -178,7 +185,7 @@ impl Dispatcher {
         helpers.retain(|(other, _), helper| other != slot || helper.is_running());
         let process = Arc::<Process>::default();
         let work = self.clone().execute(key.clone(), op.clone(), process.clone(), turn);
-        let helper = start(Some(op.clone()), process, work);
+        let helper = self.start(slot, Some(op.clone()), process, work);
         helpers.insert(key, helper.clone());
         Begun::Ours(helper)
     }
@@ -226,6 +233,29 @@ impl Dispatcher {
         }
     }
 
+    /// Lets work go on whoever waits for it.
+    fn start(
+        &self,
+        slot: &Slot,
+        op: Option<Op>,
+        process: Arc<Process>,
+        work: impl Future<Output = Result<Output>> + Send + 'static,
+    ) -> Helper {
+        let (sender, outcome) = watch::channel(None);
+        let (untold, slot) = (self.untold.clone(), slot.clone());
+        tokio::spawn(async move {
+            let result = work.await;
+            // Before it can be handed over: what is handed over is told.
+            untold.ended(&slot, &result);
+            sender.send_replace(Some(result));
+        });
+        Helper { op, outcome, process }
+    }
+
+    pub(super) fn take_untold(&self, slot: &Slot) -> Option<Error> {
+        self.untold.take(slot)
+    }
+
     fn forget(&self, slot: &Slot, helper: &Helper) {
         let same = |other: &Helper| other.outcome.same_channel(&helper.outcome);
         self.helpers().retain(|(other, _), running| other != slot || !same(running));
@@ -257,17 +287,6 @@ fn parse_key(file: &str) -> Option<Key> {
 
 fn lost(slot: &Slot) -> Error {
     Error::new(ErrorKind::Refused(None), format!("the helper of {slot} was lost"))
-}
-
-/// Lets work go on whoever waits for it.
-fn start(
-    op: Option<Op>,
-    process: Arc<Process>,
-    work: impl Future<Output = Result<Output>> + Send + 'static,
-) -> Helper {
-    let (sender, outcome) = watch::channel(None);
-    tokio::spawn(async move { sender.send_replace(Some(work.await)) });
-    Helper { op, outcome, process }
 }
 
 impl Helper {
@@ -307,14 +326,77 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn dispatcher(root: &std::path::Path) -> Arc<Dispatcher> {
+        let config = Config::new(root.join("run")).unwrap();
+        let roots = config.roots();
+        Dispatcher::new(config, roots).unwrap()
+    }
+
+    /// As one that was abandoned, and ended then.
+    async fn ended(dispatcher: &Dispatcher, slot: &Slot, op: Op, result: Result<Output>) {
+        let key = (slot.clone(), op.lane());
+        let helper = dispatcher.start(slot, Some(op), Arc::default(), async { result });
+        let mut outcome = helper.outcome.clone();
+        outcome.wait_for(Option::is_some).await.unwrap();
+        dispatcher.helpers().insert(key, helper);
+    }
+
+    fn lost_pages() -> Result<Output> {
+        Err(Error::new(ErrorKind::Unwritten, "syncfs: EIO"))
+    }
+
+    #[tokio::test]
+    async fn a_loss_outlives_the_operation_that_nobody_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let dispatcher = dispatcher(root.path());
+        let slot = Slot::parse("a").unwrap();
+        let volume = Volume { slot: &slot, deadline: tokio::time::Instant::now() + Duration::from_secs(30) };
+        // Nothing is held, so no process is needed.
+        let release = || dispatcher.run(volume, Op::Release { target: "/nowhere".into() });
+        for joined in [true, false] {
+            ended(&dispatcher, &slot, Op::Sync { mountpoint: "/m".into() }, lost_pages()).await;
+            if joined {
+                dispatcher.join(volume).await.unwrap();
+            }
+            assert_eq!(release().await, lost_pages());
+            assert_eq!(release().await, Ok(Output::Done));
+        }
+        ended(&dispatcher, &slot, Op::Sync { mountpoint: "/m".into() }, lost_pages()).await;
+        assert_eq!(dispatcher.take_untold(&slot), lost_pages().err());
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_starts_reads_the_loss_that_nobody_has_read() {
+        let root = tempfile::tempdir().unwrap();
+        drop(dispatcher(root.path()));
+        let (slot, helpers) = (Slot::parse("a").unwrap(), root.path().join("run/helpers"));
+        std::fs::write(helpers.join("a.request"), "").unwrap();
+        let mut answer = Vec::new();
+        crate::protocol::write_answer(&mut answer, lost_pages()).unwrap();
+        std::fs::write(helpers.join("a.answer"), answer).unwrap();
+        let next = dispatcher(root.path());
+        assert_eq!(next.take_untold(&slot), lost_pages().err());
+        assert_eq!(std::fs::read_dir(helpers).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_it_was_asked_for_is_no_answer() {
+        let root = tempfile::tempdir().unwrap();
+        let dispatcher = dispatcher(root.path());
+        let slot = Slot::parse("a").unwrap();
+        let volume = Volume { slot: &slot, deadline: tokio::time::Instant::now() + Duration::from_secs(30) };
+        let release = Op::Release { target: "/nowhere".into() };
+        let old = Err(Error::new(ErrorKind::Busy, "of before"));
+        ended(&dispatcher, &slot, release.clone(), old).await;
+        assert_eq!(dispatcher.run(volume, release).await, Ok(Output::Done));
+    }
+
     #[tokio::test]
     async fn a_task_that_panicked_is_no_helper_that_is_waited_for() {
         let root = tempfile::tempdir().unwrap();
-        let config = Config::new(root.path().join("run")).unwrap();
-        let roots = config.roots();
-        let dispatcher = Dispatcher::new(config, roots).unwrap();
+        let dispatcher = dispatcher(root.path());
         let slot = Slot::parse("a").unwrap();
-        let lost = start(None, Arc::default(), async { panic!("as a bug would") });
+        let lost = dispatcher.start(&slot, None, Arc::default(), async { panic!("as a bug would") });
         dispatcher.helpers().insert((slot.clone(), Lane::Ordinary), lost);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         // Nothing is held, so no process is needed.
