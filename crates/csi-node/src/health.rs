@@ -92,7 +92,7 @@ impl<H: Host> Node<H> {
         let asked = self.ask_suspects(&look, &records).await?;
         let mut memory = self.health.lock();
         memory.forget_others(&records);
-        memory.outages.forget_old(look.now);
+        memory.outages.forget_old(look.now, &records);
         let due = memory.outages.due(look.now);
         Ok(due.into_iter().chain(busy.then_some(BUSY)).chain(asked).min())
     }

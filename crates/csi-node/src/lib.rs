@@ -17,6 +17,7 @@ mod foreign;
 mod format;
 mod health;
 mod info;
+mod losses;
 mod metrics;
 mod mounted;
 mod node;

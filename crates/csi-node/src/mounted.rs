@@ -42,6 +42,14 @@ fn bound_name(entry: &MountEntry) -> Option<&str> {
     DEVICE_FILE_SYSTEMS.contains(&entry.fs.as_str()).then_some(name)
 }
 
+/// Whether the kubelet itself bound this, from where a volume was published for the same pod: a raw device for the container's
+/// runtime (Kubernetes 1.36, `MapBlockVolume`: `volumeDevices/<PersistentVolume>/dev/<pod>`), or a subPath (`volume-subpaths`).
+pub(crate) fn is_kubelets(path: &Path) -> bool {
+    let names: Vec<_> = path.iter().filter_map(|name| name.to_str()).collect();
+    let is_map = |four: &[&str]| matches!(four, ["volumeDevices", volume, "dev", _] if *volume != "publish");
+    names.contains(&"volume-subpaths") || names.last_chunk::<4>().is_some_and(|four| is_map(four))
+}
+
 /// `nvme<N>n<M>`, as the kernel calls a head.
 fn is_head(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -89,6 +97,21 @@ pub(crate) async fn bound_device<H: Host>(host: &H, path: &Path) -> host::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kubelet_binds_by_itself_is_no_publish() {
+        let csi = "/var/lib/kubelet/plugins/kubernetes.io/csi/volumeDevices";
+        for (path, expected) in [
+            (format!("{csi}/pvc-1/dev/pod-1"), true),
+            (format!("{csi}/publish/pvc-1/pod-1"), false),
+            (format!("{csi}/publish/dev/pod-1"), false),
+            (format!("{csi}/staging/pvc-1"), false),
+            ("/var/lib/kubelet/pods/p/volume-subpaths/data/shell/0".into(), true),
+            ("/var/lib/kubelet/pods/p/volumes/kubernetes.io~csi/pvc-1/mount".into(), false),
+        ] {
+            assert_eq!(is_kubelets(Path::new(&path)), expected, "{path}");
+        }
+    }
 
     #[test]
     fn only_the_nodes_of_heads_are_looked_at() {

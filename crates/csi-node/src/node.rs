@@ -15,6 +15,7 @@ use crate::breaker::Breakers;
 use crate::error::{Error, Result};
 use crate::fence::Fences;
 use crate::health::Health;
+use crate::losses::Losses;
 use crate::metrics::Metrics;
 use crate::orphans::Orphans;
 use crate::records::{Records, fallback_identity};
@@ -53,6 +54,7 @@ pub struct Node<H> {
     pub(crate) breakers: Breakers,
     pub(crate) orphans: Orphans,
     pub(crate) health: Health,
+    pub(crate) losses: Losses,
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) kubernetes: Kubernetes,
@@ -83,6 +85,7 @@ impl<H: Host> Node<H> {
             breakers: Breakers::default(),
             orphans: Orphans::default(),
             health: Health::default(),
+            losses: Losses::default(),
             metrics: Metrics::register(registry),
             events: Arc::new(NoEvents),
             kubernetes: Kubernetes::none(),
@@ -144,11 +147,5 @@ impl<H: Host> Node<H> {
         let left = deadline.saturating_duration_since(Instant::now());
         // A tenth of a short call is still an answer in time.
         deadline - self.config.answer_margin.min(left / 10)
-    }
-
-    /// Says that data may have been lost, where people and alerts look.
-    pub(crate) fn say_loss(&self, slot: &Slot, nqn: &str, why: &str) {
-        self.metrics.loss();
-        tracing::error!(volume_id = %slot, nqn, "data that was not written yet may be lost: {why}");
     }
 }

@@ -55,7 +55,7 @@ pub(crate) enum PublishError {
     #[error("{} became device {found:?} instead of {device}: unmounted again", path.display())]
     WrongDevice { path: PathBuf, found: Option<DeviceNumber>, device: Device },
     #[error(
-        "the device is published {count} times already, and more would endanger the node (--max-block-publishes)"
+        "the device is published {count} times already, and more would endanger the node: delete a pod that has it here"
     )]
     TooMany { count: usize },
     #[error(

@@ -1,6 +1,6 @@
 //! What a driver that ended has left undone, taken up at the start of the next one.
 
-use host::{Host, Volume};
+use host::{Host, MountEntry, Volume};
 use tokio::time::{Duration, Instant};
 use volume::Slot;
 
@@ -24,7 +24,9 @@ impl<H: Host> Node<H> {
 
     async fn hold_published(&self) -> Result<()> {
         let (subsystems, mounts) = (self.host.subsystems().await?, self.host.mounts().await?);
-        for entry in mounts.iter().filter(|entry| mounted::is_device_bind(entry)) {
+        let is_publish =
+            |entry: &&MountEntry| mounted::is_device_bind(entry) && !mounted::is_kubelets(&entry.target);
+        for entry in mounts.iter().filter(is_publish) {
             let Some(number) = mounted::bound_device(&self.host, &entry.target).await? else { continue };
             let Some(owner) = attached::owner(&subsystems, number) else { continue };
             let Some((slot, _)) = self.config.nqn_prefix.slot_of(&owner.nqn) else { continue };

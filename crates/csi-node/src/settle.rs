@@ -99,13 +99,15 @@ pub(crate) async fn settle<H: Host>(
         refuse_held(node, volume, remains).await?;
     }
     if !staged.is_empty() {
-        node.say_loss(volume.slot, &remains.nqn, "the attachment was superseded while it was staged");
+        let why = "the attachment was superseded while it was staged";
+        node.say_given_up(volume.slot, &remains.nqn, why);
     }
     if remains.connected {
         node.host.disconnect(volume, &remains.nqn).await?;
     }
     // What hung in the old path was freed by that, and by nothing else (node.md rule 7).
     node.host.join(volume).await?;
+    node.say_untold(volume.slot, &remains.nqn);
     for path in staged {
         node.metrics.mounted("unmount", node.host.unmount(volume, &path).await)?;
     }

@@ -185,6 +185,7 @@ async fn finish<H: Host>(
     node.records.save(&record(request, Phase::Staged, Some(attached.device.number())))?;
     // A read that was begun for an earlier attachment is of no more use.
     node.scans.forget(volume.slot);
+    node.losses.forget(volume.slot);
     Ok(())
 }
 
@@ -215,8 +216,10 @@ impl<H: Host> Node<H> {
     /// Whether a record or a connection of the volume is here; what cannot be read counts as here.
     async fn is_here(&self, slot: &volume::Slot) -> bool {
         let recorded = self.records.load(slot).map_or(true, |record| record.is_some());
+        // A subsystem that somebody's descriptor keeps is no connection.
         let connected = |subsystems: Vec<host::Subsystem>| {
-            !attached::of_slot(&subsystems, &self.config.nqn_prefix, slot).is_empty()
+            let ours = attached::of_slot(&subsystems, &self.config.nqn_prefix, slot);
+            ours.iter().any(|subsystem| !subsystem.controllers.is_empty())
         };
         recorded || self.host.subsystems().await.map_or(true, connected)
     }

@@ -51,7 +51,7 @@ async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Resul
     let nqns = seen.nqns(volume.slot, &node.config.nqn_prefix);
     let Some(down) = seen.path_down(nqns.iter().map(String::as_str)) else { return Ok(()) };
     if node.is_fenced(volume, &seen).await {
-        node.say_loss(volume.slot, down, "the attachment was fenced before everything was written");
+        node.say_given_up(volume.slot, down, "the attachment was fenced before everything was written");
         node.host.disconnect(volume, down).await?;
     }
     Ok(())
@@ -59,7 +59,7 @@ async fn cut_off_if_fenced<H: Host>(node: &Node<H>, volume: Volume<'_>) -> Resul
 
 /// Flushes and closes a block device's descriptor. The loss that a failed flush tells is said; a device that is
 /// gone is closed by then, and newer kernels tell the loss of any other once, so the second attempt may close.
-async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> Result<()> {
+pub(crate) async fn release<H: Host>(node: &Node<H>, volume: Volume<'_>, target: &Path) -> Result<()> {
     match say_unwritten(node, volume, node.host.release(volume, target).await)? {
         Told::Nothing => Ok(()),
         Told::Loss => Ok(node.host.release(volume, target).await?),

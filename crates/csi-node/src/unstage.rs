@@ -105,8 +105,7 @@ async fn let_go<H: Host>(node: &Node<H>, volume: Volume<'_>, seen: &Seen, plan: 
 
 /// Fenced: the unmount of a path that is not live would hang for ever (node.md K4).
 async fn cut_off<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
-    // Said first: after a crash in between nothing would tell it any more.
-    say_loss(node, volume, plan, "the attachment was fenced before everything was written");
+    node.say_given_up(volume.slot, plan.nqn(), "the attachment was fenced before everything was written");
     disconnect(node, volume, plan).await?;
     node.host.join(volume).await?;
     unmount(node, volume, plan).await?;
@@ -116,15 +115,11 @@ async fn cut_off<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Re
 /// The kernel removed the controllers itself; what is still mounted is dead.
 async fn clear<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Result<()> {
     if plan.may_lose {
-        say_loss(node, volume, plan, "the connection was removed by the kernel while the volume was staged");
+        let why = "the connection was removed by the kernel while the volume was staged";
+        node.say_given_up(volume.slot, plan.nqn(), why);
     }
     unmount(node, volume, plan).await?;
     free(node, volume, plan).await
-}
-
-fn say_loss<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan, why: &str) {
-    let nqn = plan.remains.first().map_or("", |remains| remains.nqn.as_str());
-    node.say_loss(volume.slot, nqn, why);
 }
 
 /// Writes everything back. The kernel's own error is the loss of something, told once: it is said
@@ -142,7 +137,7 @@ async fn sync<H: Host>(node: &Node<H>, volume: Volume<'_>, plan: &Plan) -> Resul
     for outcome in outcomes {
         match outcome {
             Err(error) if error.kind == ErrorKind::Unwritten => {
-                say_loss(node, volume, plan, &format!("syncing failed: {error}"));
+                node.say_loss(volume.slot, plan.nqn(), &format!("syncing failed: {error}"));
             }
             // It has not run, or not to its end: nothing is lost by trying again.
             Err(error) => return Err(error.into()),
@@ -188,9 +183,11 @@ async fn forget<H: Host>(node: &Node<H>, slot: &Slot, plan: &Plan) -> Result<()>
     if let Some(left) = shown.into_iter().find(|subsystem| !subsystem.controllers.is_empty()) {
         return Err(UnstageError::StillConnected { nqn: left.nqn.clone() }.into());
     }
+    node.say_untold(slot, plan.nqn());
     node.records.remove(slot)?;
     node.breakers.reset(slot);
     node.health.forget_failure(slot);
+    node.losses.forget(slot);
     node.fences.forget(plan.remains.iter().map(|remains| remains.nqn.as_str()));
     Ok(())
 }

@@ -66,6 +66,8 @@ pub enum Reason {
     RdsReconnected,
     /// R12
     StartupReconciliation,
+    /// Beyond the described system (R15: a state change): what a node had not written yet is lost, or may be.
+    UnwrittenDataLost,
 }
 
 /// One event: what happened, and to what.
@@ -115,6 +117,7 @@ impl Reason {
             Self::RdsDisconnected => "RDSDisconnected",
             Self::RdsReconnected => "RDSReconnected",
             Self::StartupReconciliation => "StartupReconciliation",
+            Self::UnwrittenDataLost => "UnwrittenDataLost",
         }
     }
 
@@ -130,6 +133,7 @@ impl Reason {
                 | Self::AttachmentConflict
                 | Self::MigrationFailed
                 | Self::RdsDisconnected
+                | Self::UnwrittenDataLost
         )
     }
 }

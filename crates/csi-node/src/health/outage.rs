@@ -101,9 +101,12 @@ impl Outages {
             .min()
     }
 
-    /// Forgets what has left the node.
-    pub(super) fn forget_old(&mut self, now: Instant) {
-        self.0.retain(|_, seen| {
+    /// Forgets what has left the node: not what a call kept from being looked at.
+    pub(super) fn forget_old(&mut self, now: Instant, records: &[StageRecord]) {
+        self.0.retain(|slot, seen| {
+            if records.iter().any(|record| record.slot == *slot) {
+                return true;
+            }
             let away = now.saturating_duration_since(seen.looked_at);
             if seen.said { away < MEMORY } else { away.is_zero() }
         });
@@ -235,11 +238,11 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         outages.see(&record, live(), start);
         outages.see(&record, Path::Gone, after(1));
-        outages.forget_old(after(60));
+        outages.forget_old(after(60), &[]);
         let word = outages.see(&record, live(), after(61));
         assert_eq!(word, Some(Word::Recovered { target: "t".into(), attempts: 12 }));
         outages.see(&record, Path::Gone, after(62));
-        outages.forget_old(after(62) + MEMORY);
+        outages.forget_old(after(62) + MEMORY, &[]);
         assert_eq!(outages.see(&record, live(), after(63) + MEMORY), None);
     }
 

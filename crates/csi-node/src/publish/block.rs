@@ -10,23 +10,20 @@ use super::{Publish, PublishError, unfenced};
 use crate::attached::Number as _;
 use crate::error::Result;
 use crate::seen::Seen;
-use crate::{foreign, mounted};
+use crate::{foreign, mounted, unpublish};
 
 pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> Result<()> {
     let Publish { node, volume, request, device, .. } = publish;
-    let others = others(publish, &seen.mounts).await?;
-    publish.refuse_second_pod(&others)?;
-    if others.len() >= node.config.max_block_publishes {
-        tracing::error!(volume_id = %request.slot, count = others.len(), "a mount storm of a block device was refused");
-        return Err(PublishError::TooMany { count: others.len() }.into());
-    }
     let there = there(publish, seen).await?;
     if there == There::Device {
         return Ok(node.host.hold(*volume, device, &request.target).await?);
     }
+    refuse_one_too_many(publish, &seen.mounts).await?;
     unfenced::refuse(publish).await?;
-    if there == There::Stale {
-        take_away(publish, seen).await?;
+    match there {
+        There::Stale => take_away(publish, seen).await?,
+        // A call that was killed before it bound anything may have held the device of before a renumbering.
+        _ => unpublish::release(node, *volume, &request.target).await?,
     }
     node.host.make_file(&request.target).await?;
     // Held first: from here on the number that is bound stays this device's.
@@ -38,10 +35,23 @@ pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, seen: &Seen) -> R
     check(publish).await
 }
 
+async fn refuse_one_too_many<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<()> {
+    let others = others(publish, mounts).await?;
+    publish.refuse_second_pod(&others)?;
+    let (count, most) = (others.len(), publish.node.config.max_block_publishes);
+    if count >= most {
+        let slot = &publish.request.slot;
+        tracing::error!(volume_id = %slot, count, "a mount storm of a block device was refused");
+        return Err(PublishError::TooMany { count }.into());
+    }
+    Ok(())
+}
+
+/// Where other pods have it.
 async fn others<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<Vec<PathBuf>> {
     let devices = BTreeSet::from([publish.device.number()]);
     let mut all = mounted::block_publishes(&publish.node.host, mounts, &devices).await?;
-    all.retain(|path| *path != publish.request.target);
+    all.retain(|path| *path != publish.request.target && !mounted::is_kubelets(path));
     Ok(all)
 }
 

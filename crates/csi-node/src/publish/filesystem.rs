@@ -13,14 +13,9 @@ use crate::mounted;
 pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Result<()> {
     let Publish { node, request, staging, device, .. } = publish;
     check_staging(publish, mounts)?;
-    let published = mounted::filesystems(mounts, &BTreeSet::from([device.number()])).into_iter();
-    let others: Vec<PathBuf> = published
-        .map(|entry| entry.target.clone())
-        .filter(|path| path != staging && *path != request.target)
-        .collect();
-    publish.refuse_second_pod(&others)?;
     match mounted::at(mounts, &request.target).last() {
         None => {
+            publish.refuse_second_pod(&others(publish, mounts))?;
             node.host.make_dir(&request.target).await?;
             publish.bind(staging).await
         }
@@ -32,6 +27,14 @@ pub(super) async fn publish<H: Host>(publish: &Publish<'_, H>, mounts: &[MountEn
             Err(PublishError::TargetTaken { path: request.target.clone(), what }.into())
         }
     }
+}
+
+/// Where other pods have it.
+fn others<H>(publish: &Publish<'_, H>, mounts: &[MountEntry]) -> Vec<PathBuf> {
+    let Publish { request, staging, device, .. } = publish;
+    let mounted = mounted::filesystems(mounts, &BTreeSet::from([device.number()]));
+    let paths = mounted.into_iter().map(|entry| entry.target.clone());
+    paths.filter(|path| path != staging && *path != request.target && !mounted::is_kubelets(path)).collect()
 }
 
 /// What is mounted at the staging path must be the device that is behind the NQN now.

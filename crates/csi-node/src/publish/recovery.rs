@@ -70,6 +70,7 @@ pub(super) async fn unmount_failed<H: Host>(
             return Err(failed(by.to_owned()).into());
         }
     }
+    node.say_untold(volume.slot, record.nqn.as_str());
     node.health.forget_failure(volume.slot);
     Seen::observe(node, volume.slot).await
 }

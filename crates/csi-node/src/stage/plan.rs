@@ -90,7 +90,11 @@ fn refuse_taken_path(seen: &Seen, request: &StageRequest, settle: &[Remains]) ->
 fn refuse_other_use(seen: &Seen, request: &StageRequest) -> Result<(), StageError> {
     let same = |record: &&StageRecord| record.nqn == request.publish.nqn;
     let Some(record) = seen.record.as_ref().filter(same) else { return Ok(()) };
-    let used = record.phase == Phase::Staged || !mounted::at(&seen.mounts, &record.staging).is_empty();
+    // A node that booted has its records, and nothing staged: the volume may be staged otherwise than before. Whether pods have
+    // a raw device is not seen here.
+    let connected = !attached::controllers(&seen.subsystems, record.nqn.as_str()).is_empty();
+    let staged = record.phase == Phase::Staged && (connected || record.usage.form == Form::Block);
+    let used = staged || !mounted::at(&seen.mounts, &record.staging).is_empty();
     let (was, asked) = (&record.usage, &request.usage);
     let same_use = was.form == asked.form && was.read_only == asked.read_only;
     if !used || (same_use && record.staging == request.staging) {

@@ -37,6 +37,13 @@ pub(super) struct Plan {
     pub(super) may_lose: bool,
 }
 
+impl Plan {
+    /// Whom a loss is said of.
+    pub(super) fn nqn(&self) -> &str {
+        self.remains.first().map_or("", |remains| remains.nqn.as_str())
+    }
+}
+
 /// Decides.
 ///
 /// # Errors

@@ -1,7 +1,12 @@
 //! Raw block devices (node.md rule 10).
 
+use std::path::Path;
+
 use csi_grpc::v1::node_server::Node as _;
+use csi_grpc::v1::volume_capability::access_mode::Mode;
 use host::fake::KernelVersion;
+use host::{Mounts as _, Volume};
+use tokio::time::{Duration, Instant};
 use tonic::Code;
 
 use crate::bench::{Bench, KERNELS, MIB, Vol, call};
@@ -106,6 +111,53 @@ async fn a_mount_storm_of_one_device_is_capped() {
     assert!(!bench.kernel.exists(&vol.target("s")));
     // What is there already goes on being served.
     bench.publish(&vol, "r").await.unwrap();
+}
+
+/// As `MapBlockVolume` does, and as subPaths are made.
+async fn bind_as_the_kubelet(bench: &Bench, vol: &Vol) {
+    let slot = vol.slot();
+    let volume = Volume { slot: &slot, deadline: Instant::now() + Duration::from_secs(30) };
+    let (kernel, source) = (&bench.kernel, vol.target("p"));
+    if vol.as_block {
+        let target = Path::new("/kubelet/plugins/kubernetes.io/csi/volumeDevices/pvc-1/dev/p");
+        kernel.make_file(target).await.unwrap();
+        kernel.bind(volume, &source, target, false).await.unwrap();
+    } else {
+        let target = Path::new("/kubelet/pods/p/volume-subpaths/data/shell/0");
+        kernel.make_dir(target).await.unwrap();
+        kernel.bind(volume, &source, target, false).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_kubelet_binds_for_a_pod_is_no_second_pod() {
+    for vol in [Vol::block("a"), Vol::ext4("a")] {
+        let vol = Vol { mode: Mode::SingleNodeSingleWriter, ..vol };
+        let bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+        bind_as_the_kubelet(&bench, &vol).await;
+        bench.publish(&vol, "p").await.unwrap();
+        assert_eq!(bench.publish(&vol, "q").await.unwrap_err().code(), Code::FailedPrecondition);
+        bench.unpublish(&vol, "p").await.unwrap();
+        bench.publish(&vol, "q").await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_of_before_a_renumbering_is_in_no_publishs_way() {
+    let vol = Vol::block("a");
+    let mut bench = Bench::new(KernelVersion::V6_12);
+    bench.export(&vol);
+    bench.stage(&vol).await.unwrap();
+    // The driver is killed once the device is held, and nothing is bound.
+    bench.kernel.hang("bind");
+    bench.publish(&vol, "p").await.unwrap_err();
+    bench.restart();
+    bench.fabric.unexport(&vol.nqn());
+    bench.kernel.unhang("bind");
+    let again = vol.generation(2);
+    bench.export(&again);
+    bench.stage(&again).await.unwrap();
+    bench.publish(&again, "p").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,6 +151,17 @@ async fn a_staged_volume_is_staged_again_after_the_node_booted_with_other_number
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_boot_a_volume_may_be_staged_with_other_options_than_before() {
+    let vol = Vol::ext4("a");
+    let mut bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+    let other = Vol { flags: vec!["noatime".into()], ..vol.clone() };
+    assert_eq!(bench.stage(&other).await.unwrap_err().code(), Code::Aborted, "it is staged");
+    bench.power_loss();
+    bench.stage(&other).await.unwrap();
+    bench.publish(&other, "p").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_knows_the_device_before_anything_is_mounted_from_it() {
     let vol = Vol::ext4("a");
     let bench = Bench::new(KernelVersion::V6_12);

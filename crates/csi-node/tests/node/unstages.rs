@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use host::fake::KernelVersion;
 use tonic::Code;
+use volume::{Event, Involved, Reason};
 
-use crate::bench::{Bench, KERNELS, Vol};
+use crate::bench::{Bench, KERNELS, Vol, claim};
 
 async fn staged_only(version: KernelVersion, vol: &Vol) -> Bench {
     let bench = Bench::in_use(version, vol).await;
@@ -13,8 +14,14 @@ async fn staged_only(version: KernelVersion, vol: &Vol) -> Bench {
     bench
 }
 
+/// Whether a loss was counted; it is said on the claim as well.
 async fn losses(bench: &Bench) -> bool {
-    !bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0")
+    let counted = !bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 0");
+    let said = bench.heard.take();
+    let lost = |event: &Event| event.reason == Reason::UnwrittenDataLost;
+    assert_eq!(said.iter().any(lost), counted, "{said:?}");
+    assert!(said.iter().all(|event| event.involved == Involved::Claim(claim())), "{said:?}");
+    counted
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,4 +225,39 @@ async fn a_raw_device_that_was_lost_without_a_holder_is_a_loss() {
     bench.unstage(&vol).await.unwrap();
     bench.assert_clean();
     assert!(losses(&bench).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_was_told_to_a_sync_which_nobody_waited_for_is_said() {
+    for restarts in [false, true] {
+        let vol = Vol::ext4("a");
+        let mut bench = staged_only(KernelVersion::V6_1, &vol).await;
+        bench.kernel.hang("sync");
+        assert_eq!(bench.unstage(&vol).await.unwrap_err().code(), Code::DeadlineExceeded);
+        // From here on a sync ends well.
+        bench.kernel.shut_down_filesystem(&vol.staging());
+        bench.kernel.unhang("sync");
+        assert!(!losses(&bench).await);
+        if restarts {
+            bench.restart();
+        }
+        bench.unstage(&vol).await.unwrap();
+        bench.assert_clean();
+        assert!(losses(&bench).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_is_said_once_however_often_it_is_tried() {
+    let vol = Vol::ext4("a");
+    let bench = staged_only(KernelVersion::V6_1, &vol).await;
+    bench.fabric.unexport(&vol.nqn());
+    bench.node.declare_fenced(&vol.slot()).await.unwrap();
+    for _ in 0..3 {
+        bench.kernel.fail_next("unmount", 16);
+        bench.unstage(&vol).await.unwrap_err();
+    }
+    bench.unstage(&vol).await.unwrap();
+    bench.assert_clean();
+    assert!(bench.scrape().await.contains("rds_csi_unwritten_data_losses_total 1"));
 }
