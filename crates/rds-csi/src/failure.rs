@@ -25,6 +25,24 @@ impl Failure {
     }
 }
 
+/// Prints what clap has to tell. What is wrong is the last line as well: an operator sees that one of a pod that ended.
+pub(crate) fn usage(told: &clap::Error) -> ExitCode {
+    // A stream that is closed has no reader.
+    let _ = told.print();
+    if !told.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("rds-csi: {}", what_is_wrong(&told.to_string()));
+    ExitCode::from(2)
+}
+
+/// The first paragraph of clap's text, in one line.
+fn what_is_wrong(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<_> = first.trim_start_matches("error: ").lines().map(str::trim).collect();
+    lines.join(" ")
+}
+
 /// An error with its causes, in one line; a cause that was already quoted is not repeated.
 pub(crate) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();

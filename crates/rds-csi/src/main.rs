@@ -31,7 +31,11 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|word| word == HELPER) {
         return host::helper_main(words);
     }
-    let ended = match Arguments::parse().role {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return failure::usage(&told),
+    };
+    let ended = match arguments.role {
         Role::Controller(arguments) => controller::run(*arguments),
         Role::Node(arguments) => node::run(*arguments),
         Role::DeclareFenced(arguments) => operator::declare_fenced(arguments),

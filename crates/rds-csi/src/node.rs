@@ -4,9 +4,11 @@ mod kubernetes;
 mod registration;
 mod stuck;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use csi_grpc::v1::node_server::NodeServer;
 use csi_node::{Config, Node};
 use csi_server::{MAX_MESSAGE_BYTES, Readiness};
@@ -56,6 +58,7 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
         max_volumes,
     } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
+    refuse_a_link(&kubelet_dir)?;
     let own = state_dir.unwrap_or_else(|| kubelet_dir.join(format!("plugins/{}/state", plugin.driver_name)));
     let config = Config {
         node: node_name,
@@ -72,6 +75,18 @@ pub(crate) fn run(arguments: NodeArguments) -> Result<(), Failure> {
     let machine = machine.map_err(|error| Failure::Setup(error.into()))?;
     let machine = linux::Config { cgroup: helper_cgroup, ..machine };
     runtime::run(|stop| serve(plugin, registration, kubernetes, machine, config, stop))
+}
+
+/// The kernel's table of mounts has no links in its paths, and what the kubelet asks for is looked up there.
+fn refuse_a_link(kubelet_dir: &Path) -> Result<(), Failure> {
+    match kubelet_dir.canonicalize() {
+        Ok(real) if real != kubelet_dir => Err(Failure::Setup(anyhow!(
+            "--kubelet-dir {} leads to {} by a link: give that one, to the kubelet as well (--root-dir)",
+            kubelet_dir.display(),
+            real.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 async fn serve(
