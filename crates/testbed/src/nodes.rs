@@ -1,6 +1,6 @@
 //! Nodes and pods that no kubelet serves: what a kubelet would say of them is said by tests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,8 @@ use crate::{ControlPlane, Error, Result, objects, wait_until};
 
 /// Controllers act within a second; a busy machine gets many times that.
 const SOON: Duration = Duration::from_secs(60);
+/// Kubelets say what is new of their Nodes every 10 s.
+const BEAT: Duration = Duration::from_secs(10);
 
 impl ControlPlane {
     /// Makes a Node that is Ready, with its CSINode for one driver, and waits until pods can be scheduled on it.
@@ -123,12 +125,26 @@ impl ControlPlane {
     /// # Errors
     /// As [`ControlPlane::wait_until_attached`].
     pub fn wait_until_detached(&self, persistent_volume: &str, node: &str, within: Duration) -> Result<()> {
-        let mut last = Value::Null;
+        let (mut last, mut beaten) = (Value::Null, Instant::now());
         let detached = wait_until(&format!("{persistent_volume} detached from {node}"), within, || {
             last = self.attachment(persistent_volume, node)?.unwrap_or_default();
+            if beaten.elapsed() > BEAT {
+                self.beat(node);
+                beaten = Instant::now();
+            }
             Ok(last.is_null().then_some(()))
         });
         detached.map_err(|error| with_last(error, &last))
+    }
+
+    /// Changes a Node's status, as every kubelet does now and then, though nothing is new: only then does the attach/detach
+    /// controller look again at what is in use of a volume of which it learnt after the last change.
+    fn beat(&self, node: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let beat = json!({ "type": "Beat", "status": "True", "message": now.to_string() });
+        let patch = json!({ "status": { "conditions": [beat] } });
+        // A Node that is gone has no kubelet.
+        let _ = self.admin().patch(&["node", node, "--subresource=status"], &patch);
     }
 
     /// The VolumeAttachment of a PersistentVolume to a node, if there is one.
