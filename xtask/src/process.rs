@@ -37,6 +37,22 @@ pub(crate) fn run_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Re
     Ok(child.wait().with_context(|| format!("wait for {command:?}"))?.success())
 }
 
+/// The same command in a network namespace of its own, which has a loopback device and no way out. Needs root, `unshare` and
+/// `ip`.
+pub(crate) fn with_no_way_out(command: &Command) -> Command {
+    let mut alone = Command::new("unshare");
+    alone.args(["--net", "--", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]);
+    alone.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => alone.env(name, value),
+            None => alone.env_remove(name),
+        };
+    }
+    command.get_current_dir().map(|folder| alone.current_dir(folder));
+    alone
+}
+
 /// Whether a program is in PATH.
 pub(crate) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")

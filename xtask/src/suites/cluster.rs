@@ -10,6 +10,7 @@ use crate::binaries::{self, BINARIES};
 use crate::go_tools::{HELM, NODE};
 use crate::image::{self, IMAGE};
 use crate::machine::{Needed, install, unpack};
+use crate::process::with_no_way_out;
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
 
@@ -20,10 +21,16 @@ pub(super) const TARGET: &str = "cluster";
 pub(super) fn run(programs: &TestPrograms, stories: &[String]) -> Result<Tally> {
     install(GUESTS)?;
     install(api::NEEDED)?;
+    install(ALONE)?;
     let (tools, folder, image) = (tools()?, binaries::release()?, image::of_the_release()?);
     let told = &mut programs.test("scenarios", TARGET)?.command();
-    counted(told.args(stories).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image))
+    told.args(stories).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image);
+    counted(&mut with_no_way_out(told))
 }
+
+/// What a cluster's own network namespace is made with.
+pub(super) const ALONE: &[Needed] =
+    &[Needed { program: "unshare", package: "util-linux" }, Needed { program: "ip", package: "iproute2" }];
 
 /// What scrapes the driver. Its package brings the server as a service, hence not installed.
 const PROMETHEUS: [Needed; 2] = [

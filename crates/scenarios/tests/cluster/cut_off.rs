@@ -78,8 +78,15 @@ fn again_on_a(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         cluster.wait_until_all_detached()?;
         file_system::is_clean(cluster, NAME)
     })?;
-    steps
-        .step("events: attached to a and detached", || said::attached_and_detached(cluster, NAME, &["a"]))?;
+    steps.step(
+        "events: a lost its connection and what it had not written; attached to a and detached",
+        || {
+            for reason in ["ConnectionFailure", "UnwrittenDataLost"] {
+                said::of_claim(cluster, NAME, ("Warning", reason, said::NODE), &["] on [a]: "])?;
+            }
+            said::attached_and_detached(cluster, NAME, &["a"])
+        },
+    )?;
     steps.step("PVC deleted: nothing of it is on the RDS", || cluster.delete_claim(NAME))
 }
 

@@ -72,6 +72,17 @@ fn settled(cluster: &WholeCluster, steps: &mut Steps, ended_at: u64) -> Option<(
         cluster.control_plane.wait_until_detached(&volume, "a", WholeCluster::SOON)?;
         said::detached(cluster, "down-ends", "a")
     })?;
+    steps.step("events: the pod on b had lost its connection, and has it again", || {
+        for (level, reason) in [("Warning", "ConnectionFailure"), ("Normal", "ConnectionRecovery")] {
+            said::of_claim(
+                cluster,
+                "down-stays",
+                (level, reason, said::NODE),
+                &["] on [b]: Connection to "],
+            )?;
+        }
+        anyhow::Ok(())
+    })?;
     steps.step("the pod on b goes on writing; none of its lines is lost", || {
         let last = writer::wait_for_lines(cluster, "down-stays", 3)?;
         writer::check(cluster, "down-stays", "down-stays", last)

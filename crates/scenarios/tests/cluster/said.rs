@@ -5,6 +5,8 @@ use scenarios::WholeCluster;
 
 /// Who says what of a claim in `default`.
 pub(crate) const CONTROLLER: &str = "rds-csi-controller";
+/// Likewise.
+pub(crate) const NODE: &str = "rds-csi-node";
 
 /// Waits for an event on a claim in `default`: its type, its reason, who says so, and words that are in its message.
 pub(crate) fn of_claim(

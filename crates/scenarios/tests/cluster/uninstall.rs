@@ -29,8 +29,15 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         ensure!(now == there, "{there:?} became {now:?}");
         Ok(())
     });
-    steps.step("helm install: a controller leads, the nodes have the driver", || {
-        cluster.release.install(&[])?;
+    cluster.rds.stop_simulator();
+    let installed = steps
+        .step("the device's management is away; helm install --wait ends all the same", || {
+            cluster.release.install(&[])
+        });
+    let back = cluster.rds.start_simulator();
+    installed?;
+    steps.step("it is back: a controller leads, the nodes have the driver", || {
+        back?;
         cluster.wait_for_leader()?;
         cluster.nodes.iter().try_for_each(|node| cluster.wait_until_registered(node.guest.name()))
     })?;
