@@ -31,15 +31,24 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["device.basePaths={/raid10/../flash}"], "at '/device/basePaths/0'"),
     (&["device.address=ssh://rds.example"], "at '/device/address'"),
     (&["device.address=https://user:secret@rds.example"], "at '/device/address'"),
+    (&["device.dataAddress=10.0.0.1\\,10.0.0.2"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=10.0.0.1:0"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=10.0.0.1:65536"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=:4420"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=rds:nvme"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=[fd00::1"], "at '/device/dataAddress'"),
+    (&["device.dataAddress=fd00:1:4420"], "at '/device/dataAddress'"),
     (&["device.tls.fingerprint=ab:cd"], "at '/device/tls/fingerprint'"),
     (&["fencing.mode=maybe"], "at '/fencing/mode': value must be one of '', 'generation', 'host-nqn', 'off'"),
     (&["fencing.settle=5"], "at '/fencing/settle'"),
     (&["attachments.reconcileInterval=0s"], "at '/attachments/reconcileInterval'"),
     (&["volumes.poolReserve=51"], "at '/volumes/poolReserve': maximum: got 51, want 50"),
     (&["volumes.maxSize=1TB"], "at '/volumes/maxSize'"),
+    (&["rbac.readPods=never"], "at '/rbac/readPods': got string, want boolean"),
     (&["node.maxVolumes=70000"], "at '/node/maxVolumes'"),
     (&["node.maxUnavailable=0"], "at '/node/maxUnavailable'"),
     (&["metrics.port=0"], "at '/metrics/port'"),
+    (&["networkPolicy.dnsPorts={0}"], "at '/networkPolicy/dnsPorts/0': minimum: got 0, want 1"),
     (&["log.format=xml"], "at '/log/format': value must be one of 'text', 'json'"),
     (&["image.digest=0123"], "at '/image/digest'"),
     (&["controller.extraArgs={lease-name=x}"], "at '/controller/extraArgs/0'"),
@@ -75,6 +84,11 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["fencing.settle=0s"], "fencing.settle is 0: late writes of the old node would land"),
     (&["fencing.mode=off", "fencing.settle=5s"], "fencing.mode is off and fencing.settle is set"),
     (
+        &["volumes.maxSize=15Mi"],
+        "volumes.maxSize is 15Mi, and the smallest volume has 16Mi: give that or more",
+    ),
+    (&["volumes.maxSize=16383Ki"], "volumes.maxSize is 16383Ki, and the smallest volume has 16Mi"),
+    (
         &["controller.extraArgs={--address=https://x}"],
         "controller.extraArgs: --address has a value of its own in this chart: set that",
     ),
@@ -82,7 +96,28 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["node.extraArgs={--registration-socket=/x}"],
         "node.extraArgs: --registration-socket has a value of its own in this chart: set that",
     ),
+    (
+        &["controller.extraArgs={--lease-name=x}"],
+        "--lease-name would need a right that the chart does not give, whose Role names the Lease rds.csi.srvlab.io",
+    ),
+    (
+        &["sidecars.attacher.extraArgs={--leader-election}"],
+        "sidecars.attacher.extraArgs: --leader-election would have a sidecar wait for an election of its own",
+    ),
+    (
+        &["sidecars.resizer.extraArgs={--leader-election-namespace=x}"],
+        "sidecars.resizer.extraArgs: --leader-election-namespace=x would have a sidecar wait",
+    ),
     (&["device.facts.allow-list=comma"], "fencing.mode is generation: only host-nqn uses the list"),
+    (
+        &["attachments.rwxPlainPods=true", "rbac.readPods=false"],
+        "attachments.rwxPlainPods is set and rbac.readPods is false: whose pods they are is not seen",
+    ),
+    (
+        &["storageClasses[0].name=a", "storageClasses[0].parameters.volumePath=/raid10"],
+        "a has volumePath /raid10, below which this controller makes no images: add it to device.basePaths, or take one \
+         of those (/raid10/csi)",
+    ),
     (
         &[
             "storageClasses[0].name=a",
@@ -125,6 +160,25 @@ fn each_value_that_cannot_be_is_refused_with_a_line_that_says_what_to_do() {
         let arguments: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let error = template("least", &arguments).expect_err(&settings.join(" "));
         assert!(error.lines().any(|line| line.contains(said)), "{settings:?}: no {said:?} in {error}");
+    }
+}
+
+#[test]
+fn each_way_to_write_what_the_driver_takes_is_taken() {
+    for setting in [
+        "device.dataAddress=rds.example",
+        "device.dataAddress=rds.example:4421",
+        "device.dataAddress=10.0.0.1:65535",
+        "device.dataAddress=fd00::1",
+        "device.dataAddress=2001:db8:0:0:0:0:0:1",
+        "device.dataAddress=[fd00::1]",
+        "device.dataAddress=[fd00::1]:4421",
+        "volumes.maxSize=16Mi",
+        "volumes.maxSize=16384Ki",
+        "storageClasses[0].parameters.volumePath=/raid10/csi/",
+    ] {
+        let rendered = template("least", &["--set", "storageClasses[0].name=a", "--set", setting]);
+        assert!(rendered.is_ok(), "{setting}: {rendered:?}");
     }
 }
 

@@ -3,10 +3,13 @@
 {{- define "rds-csi.problems" -}}
 {{- include "rds-csi.missing" . }}
 {{- include "rds-csi.tlsProblems" . }}
+{{- include "rds-csi.sizeProblems" . }}
 {{- include "rds-csi.fencingProblems" . }}
+{{- include "rds-csi.podProblems" . }}
 {{- include "rds-csi.classProblems" . }}
 {{- include "rds-csi.flagProblems" (list "controller.extraArgs" .Values.controller.extraArgs (include "rds-csi.controllerFlags" .)) }}
 {{- include "rds-csi.flagProblems" (list "node.extraArgs" .Values.node.extraArgs (include "rds-csi.nodeFlags" .)) }}
+{{- include "rds-csi.electionProblems" . }}
 {{- include "rds-csi.clusterProblems" . }}
 {{- end }}
 
@@ -49,6 +52,17 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 
+{{/* Less than the smallest volume, with which the driver ends. */}}
+{{- define "rds-csi.sizeProblems" -}}
+{{- with .Values.volumes.maxSize }}
+{{- $units := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $bytes := mulf (regexFind "^[0-9]+" .) (get $units (regexFind "[KMGT]i$" .)) -}}
+{{- if lt $bytes 16777216.0 }}
+- volumes.maxSize is {{ . }}, and the smallest volume has 16Mi: give that or more, or leave it empty for 16Ti
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "rds-csi.fencingProblems" -}}
 {{- $fencing := .Values.fencing -}}
 {{- if and (regexMatch "^0+(ms|s|m)$" ($fencing.settle | default "")) (ne (dig "unexport" "early" .Values.device.facts) "drains") }}
@@ -62,9 +76,19 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 
+{{- define "rds-csi.podProblems" -}}
+{{- $attachments := .Values.attachments -}}
+{{- if and $attachments.rwxPlainPods (not .Values.rbac.readPods) (ne $attachments.podsUnreadable "allow") }}
+- attachments.rwxPlainPods is set and rbac.readPods is false: whose pods they are is not seen, so every second node is refused. Set rbac.readPods, or attachments.podsUnreadable=allow
+{{- end }}
+{{- end }}
+
 {{- define "rds-csi.classProblems" -}}
-{{- $names := list -}}{{- $defaults := list -}}
+{{- $names := list -}}{{- $defaults := list -}}{{- $basePaths := list -}}
+{{- /* As the driver compares them. */ -}}
+{{- range .Values.device.basePaths }}{{ $basePaths = append $basePaths (trimSuffix "/" .) }}{{ end -}}
 {{- range .Values.storageClasses }}
+{{- $class := .name -}}
 {{- $shared := eq (.accessMode | default "") "ReadWriteMany" -}}
 {{- if has .name $names }}
 - storageClasses: {{ .name }} is there twice
@@ -79,6 +103,11 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- if and (hasKey (.parameters | default dict) "migrationTimeoutSeconds") (not $shared) }}
 - storageClasses: {{ .name }} has migrationTimeoutSeconds, which is for virtual machines that migrate: set accessMode: ReadWriteMany and volumeMode: Block, or remove it
+{{- end }}
+{{- with (.parameters | default dict).volumePath }}
+{{- if not (has (trimSuffix "/" .) $basePaths) }}
+- storageClasses: {{ $class }} has volumePath {{ . }}, below which this controller makes no images: add it to device.basePaths, or take one of those ({{ join ", " $basePaths }})
+{{- end }}
 {{- end }}
 {{- $names = append $names .name -}}
 {{- if .default }}{{ $defaults = append $defaults .name }}{{ end -}}
@@ -95,6 +124,22 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- $flag := regexFind "^--[a-z-]+" . -}}
 {{- if regexMatch (printf "(?m)%s(=|$)" $flag) $own }}
 - {{ $where }}: {{ $flag }} has a value of its own in this chart: set that
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Elections that the chart's own would be at odds with. */}}
+{{- define "rds-csi.electionProblems" -}}
+{{- range .Values.controller.extraArgs }}
+{{- if regexMatch "^--lease-name(=|$)" . }}
+- controller.extraArgs: --lease-name would need a right that the chart does not give, whose Role names the Lease {{ $.Values.driverName }}: remove it
+{{- end }}
+{{- end }}
+{{- range $which := list "provisioner" "attacher" "resizer" }}
+{{- range (index $.Values.sidecars $which).extraArgs }}
+{{- if hasPrefix "--leader-election" . }}
+- sidecars.{{ $which }}.extraArgs: {{ . }} would have a sidecar wait for an election of its own, beside a driver that leads: the driver's Lease is the only one, remove it
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

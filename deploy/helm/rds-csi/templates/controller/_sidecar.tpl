@@ -6,6 +6,7 @@
 - name: csi-{{ $which }}
   image: {{ include "rds-csi.sidecarImage" . }}
   imagePullPolicy: {{ $root.Values.sidecars.pullPolicy }}
+  terminationMessagePolicy: FallbackToLogsOnError
   args:
     - --csi-address=/csi/csi.sock
     - --leader-election=false
