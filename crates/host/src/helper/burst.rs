@@ -53,10 +53,10 @@ fn answer(request: &Request) -> io::Result<()> {
     };
     let file = File::create(path)?;
     // On a full disk nothing is begun: what came of it could not be told, and a loss is told once.
-    match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM) {
-        Err(Errno::NOSPC | Errno::DQUOT) => return Err(Errno::NOSPC.into()),
-        // Some file systems cannot, and may have the room all the same.
-        _ => {}
+    // Some file systems cannot tell, and may have the room all the same.
+    let room = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM);
+    if let Err(full @ (Errno::NOSPC | Errno::DQUOT)) = room {
+        return Err(full.into());
     }
     write_answer(file, perform(&request.roots, &request.op))
 }

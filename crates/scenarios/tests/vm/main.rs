@@ -14,6 +14,7 @@ mod killed;
 mod life;
 mod migration;
 mod moment;
+mod no_module;
 mod outages;
 mod pod;
 mod promises;
