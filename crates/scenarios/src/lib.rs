@@ -14,6 +14,7 @@ mod cluster;
 mod controller;
 mod csi;
 mod device;
+pub mod documents;
 mod folder;
 mod guests;
 pub mod http;

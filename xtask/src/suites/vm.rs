@@ -31,6 +31,13 @@ const LANES: [&[Part]; 2] = [
 /// The module of what takes too long for every run: the suite `outages`.
 const BY_HAND: &str = "by_hand::";
 
+/// Its tests by kernel, as libtest is told, side by side.
+const BY_HAND_LANES: [&[&str]; 2] =
+    [&["_on_linux_6_12"], &[BY_HAND, "--skip", "_on_linux_6_12", "--skip", MANY]];
+
+/// What compares times of many volumes has the machine to itself.
+const MANY: &str = "hang_in_the_kernel_and_the_others_go_on";
+
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     let variables = variables()?;
     let tests = |part: &Part| {
@@ -48,8 +55,14 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
 
 /// Long outages, and many volumes of which some hang.
 pub(super) fn run_by_hand(programs: &TestPrograms) -> Result<Tally> {
-    let mut tests = programs.test("scenarios", TARGET)?.command();
-    counted(tests.args(["--test-threads=1", "--nocapture", BY_HAND]).envs(variables()?))
+    let variables = variables()?;
+    let tests = |filters: &[&str]| -> Result<Tally> {
+        let mut tests = programs.test("scenarios", TARGET)?.command();
+        counted(tests.args(["--test-threads=1", "--nocapture"]).args(filters).envs(variables.clone()))
+    };
+    let mut tally = tests(&[MANY])?;
+    tally += side_by_side(BY_HAND_LANES.map(|filters| move || tests(filters)))?;
+    Ok(tally)
 }
 
 /// What tests in guests are told by their environment.

@@ -75,10 +75,24 @@ impl WholeCluster {
         let (volume, handle) = (self.volume_of(claim)?, self.handle_of(claim)?);
         self.admin().run(&["delete", "pvc", claim, "--wait=false"])?;
         self.admin().wait(&["--for=delete", &format!("pv/{volume}")], Self::SOON)?;
-        let left: Vec<String> = [self.rds.images()?, self.rds.exports()?].concat();
-        let left: Vec<&String> = left.iter().filter(|name| name.contains(&handle)).collect();
+        let left = self.left_of(&handle)?;
         ensure!(left.is_empty(), "left of {handle} on the RDS: {left:?}");
         Ok(())
+    }
+
+    /// Waits until neither image nor export of a volume is on the device.
+    ///
+    /// # Errors
+    /// Where one of them stays.
+    pub fn wait_until_gone(&self, handle: &str) -> Result<()> {
+        Ok(wait_until(&format!("{handle} gone from the RDS"), Self::SOON, || {
+            Ok(self.left_of(handle).is_ok_and(|left| left.is_empty()).then_some(()))
+        })?)
+    }
+
+    fn left_of(&self, handle: &str) -> Result<Vec<String>> {
+        let all = [self.rds.images()?, self.rds.exports()?].concat();
+        Ok(all.into_iter().filter(|name| name.contains(handle)).collect())
     }
 
     /// Waits until no volume is attached to any node: no VolumeAttachment, no export, and nothing on a running node.

@@ -10,6 +10,7 @@ mod conflict;
 mod cut_off;
 mod deployment;
 mod device_down;
+mod documented;
 mod ending;
 mod file_system;
 mod growth;
@@ -56,6 +57,7 @@ const STORIES: &[Story] = &[
     ("device-down", TWO, device_down::told),
     ("upgrade", TWO, upgrade::told),
     ("uninstall", TWO, uninstall::told),
+    ("documented", TWO, documented::told),
     ("node-killed", TWO, node_killed::told),
     ("cut-off", TWO, cut_off::told),
     ("conflict", THREE, conflict::told),
