@@ -39,6 +39,6 @@ pub use shape::Shape;
 pub use steps::{Steps, kernel};
 pub use system::{Options, System};
 pub use whole::{
-    BUSYBOX, ContainerImage, KubeletNode, Release, Scraper, WholeCluster, shell_block_pod, shell_deployment,
-    shell_pod, shell_stateful_set,
+    BUSYBOX, ContainerImage, KubeletNode, Release, Scraper, Shell, WholeCluster, shell_block_pod,
+    shell_deployment, shell_pod, shell_stateful_set,
 };

@@ -11,6 +11,7 @@ mod metrics;
 mod node;
 mod pods;
 mod root_image;
+mod shell;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,6 +34,7 @@ pub use container_image::{BUSYBOX, ContainerImage};
 pub use metrics::Scraper;
 pub use node::KubeletNode;
 pub use pods::{shell_block_pod, shell_deployment, shell_pod, shell_stateful_set};
+pub use shell::Shell;
 
 /// One node is Ready 14 s after power on; three on two busy cores need many times that.
 const READY: Duration = Duration::from_secs(300);
