@@ -137,6 +137,19 @@ impl KubeletNode {
         Ok(self.guest.sh(&format!("pkill -KILL -f '^/usr/bin/rds-csi {role} '")).map(drop)?)
     }
 
+    /// Kills the kubelet and starts it again: containers and mounts stay, and it finds out what is mounted for which pod.
+    ///
+    /// # Errors
+    /// Where the guest does not answer.
+    pub fn restart_kubelet(&self) -> Result<()> {
+        let mut programs = self.programs();
+        if let Some(kubelet) = programs.kubelet.take() {
+            kubelet.kill()?;
+        }
+        programs.kubelet = Some(self.spawn_kubelet()?);
+        Ok(())
+    }
+
     /// What the kubelet has logged since it was started.
     #[must_use]
     pub fn kubelet_log(&self) -> String {
@@ -158,14 +171,18 @@ impl KubeletNode {
         ensure!(prepared.success(), "{}: {prepared}", self.guest.name());
         let containerd = self.guest.spawn("exec containerd 2>&1")?;
         containerd.wait_for_stdout("containerd successfully booted", START)?;
-        let (name, address) = (self.guest.name(), self.guest.address());
-        let kubelet = self.guest.spawn(&format!(
-            "exec kubelet --config={KUBELET_CONFIGURATION} --kubeconfig={KUBELET_KUBECONFIG} \
-             --hostname-override={name} --node-ip={address} --housekeeping-interval={HOUSEKEEPING} 2>&1"
-        ))?;
+        let kubelet = self.spawn_kubelet()?;
         let mut programs = self.programs();
         (programs.containerd, programs.kubelet) = (Some(containerd), Some(kubelet));
         Ok(())
+    }
+
+    fn spawn_kubelet(&self) -> Result<Background> {
+        let (name, address) = (self.guest.name(), self.guest.address());
+        Ok(self.guest.spawn(&format!(
+            "exec kubelet --config={KUBELET_CONFIGURATION} --kubeconfig={KUBELET_KUBECONFIG} \
+             --hostname-override={name} --node-ip={address} --housekeeping-interval={HOUSEKEEPING} 2>&1"
+        ))?)
     }
 
     /// What differs from node to node, and so is not in the image.

@@ -14,6 +14,7 @@ mod documented;
 mod ending;
 mod file_system;
 mod growth;
+mod kubelet_restarted;
 mod leader_killed;
 mod moved;
 mod node_killed;
@@ -51,6 +52,7 @@ const STORIES: &[Story] = &[
     ("block", TWO, block::told),
     ("growth", TWO, growth::told),
     ("single-pod", TWO, single_pod::told),
+    ("kubelet-restarted", TWO, kubelet_restarted::told),
     ("stateful-set", TWO, stateful_set::told),
     ("scraped", TWO, scraped::told),
     ("leader-killed", TWO, leader_killed::told),
