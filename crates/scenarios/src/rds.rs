@@ -17,6 +17,8 @@ pub(crate) const PASSWORD: &str = "a-password-of-tests";
 const HTTPS_PORT: u16 = 443;
 /// Where its control port is.
 const CONTROL_PORT: u16 = 8444;
+/// By which the simulator's port listens before its exports are there, and which it keeps; no host is allowed on it.
+const SIMULATORS_OWN: &str = "nqn.2014-08.org.nvmexpress:rds-sim.boots";
 /// Where the simulator keeps its state and its images: a file system with direct I/O.
 const STATE: &str = "/pool";
 /// What the simulated pool has: less than the disk below it, so that it is never the disk that is full.
@@ -224,13 +226,14 @@ impl Rds {
         found.with_context(|| format!("no image of {volume}"))
     }
 
-    /// NQNs that the kernel exports on a port.
+    /// NQNs that the kernel exports on a port, but for the simulator's own.
     ///
     /// # Errors
     /// Where the guest does not answer.
     pub fn exports(&self) -> Result<Vec<String>> {
         let list = self.guest.sh("ls /sys/kernel/config/nvmet/ports/*/subsystems/ 2>/dev/null; true")?;
-        Ok(list.lines().filter(|line| line.starts_with("nqn.")).map(str::to_owned).collect())
+        let is_export = |line: &&str| line.starts_with("nqn.") && *line != SIMULATORS_OWN;
+        Ok(list.lines().filter(is_export).map(str::to_owned).collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Background>> {

@@ -15,8 +15,6 @@ const OF_VOLUMES: &str = "cat /sys/class/nvme-subsystem/*/subsysnqn 2>/dev/null;
 const OF_ANYTHING: &str = "ls /sys/class/nvme; ls /sys/class/nvme-subsystem; \
                            ls /var/lib/kubelet/plugins/rds.csi.srvlab.io/state/stages; \
                            grep -e nvme -e /var/lib/kubelet/ /proc/self/mountinfo; true";
-/// No host is allowed on it.
-const SIMULATORS_OWN: &str = "nqn.2014-08.org.nvmexpress:rds-sim.boots";
 /// Helpers and queued work end within seconds after the last call; guests are slow.
 const GONE: Duration = Duration::from_secs(60);
 
@@ -36,7 +34,7 @@ impl Run<'_> {
     }
 
     fn inspect_exports(&self) -> Result<()> {
-        let exports = self.exports()?;
+        let exports = self.system.rds.exports()?;
         for (volume, held) in &self.volumes {
             let of_it = exports.iter().filter(|nqn| nqn.contains(&held.made.volume.volume_id)).count();
             let attached = usize::from(self.model.pod(*volume).is_some());
@@ -48,13 +46,6 @@ impl Run<'_> {
         let images = self.system.rds.images()?;
         ensure!(images.len() == self.volumes.len(), "{} volumes, images {images:?}", self.volumes.len());
         Ok(())
-    }
-
-    /// Of volumes: the simulator has one of its own, by which its port listens before its exports are there.
-    fn exports(&self) -> Result<Vec<String>> {
-        let mut exports = self.system.rds.exports()?;
-        exports.retain(|nqn| nqn != SIMULATORS_OWN);
-        Ok(exports)
     }
 
     fn inspect_node(&self, name: NodeName) -> Result<()> {
@@ -76,7 +67,7 @@ impl Run<'_> {
     /// After the last volume was deleted.
     pub(crate) fn nothing_is_left(&self) -> Result<()> {
         let rds = &self.system.rds;
-        let (images, exports) = (rds.images()?, self.exports()?);
+        let (images, exports) = (rds.images()?, self.system.rds.exports()?);
         ensure!(images.is_empty() && exports.is_empty(), "on the device: {images:?} {exports:?}");
         let listed = self.system.csi().list(0)?.len();
         ensure!(listed == 0, "the controller lists {listed} volumes");
