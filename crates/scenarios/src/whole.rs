@@ -64,6 +64,18 @@ impl WholeCluster {
         ClusterOptions { lease: LEASE, ..ClusterOptions::default() }
     }
 
+    /// Has the cache filled with what clusters need from elsewhere: kernels, and the nodes' root file system. From then on
+    /// they boot with no way out.
+    ///
+    /// # Errors
+    /// Where something cannot be had or made.
+    pub fn prepare() -> Result<()> {
+        for kernel in [Kernel::V6_1, Kernel::V6_12] {
+            Lab::new(kernel)?;
+        }
+        root_image::make(&Tools::from_environment()?).map(drop)
+    }
+
     /// Boots an RDS and nodes of these names, installs the chart, and waits until a controller leads and every node is
     /// Ready and has the driver. Says on standard error how long each took. Of the options, the rights are the chart's.
     ///

@@ -1,7 +1,8 @@
 //! A whole cluster: a real control plane, nodes with real kubelets in guests, and the image and chart that ship. By hand,
 //! for its time.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -10,22 +11,34 @@ use crate::binaries::{self, BINARIES};
 use crate::go_tools::{HELM, NODE};
 use crate::image::{self, IMAGE};
 use crate::machine::{Needed, install, unpack};
-use crate::process::with_no_way_out;
+use crate::process::{self, with_no_way_out};
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
 
 /// The name of these tests' target.
 pub(super) const TARGET: &str = "cluster";
+/// The program that has the cache filled first, with what comes from elsewhere.
+pub(super) const PREPARE: &str = "prepare";
 
 /// The stories with these names, or all, in clusters that are booted once for as many as bear it.
 pub(super) fn run(programs: &TestPrograms, stories: &[String]) -> Result<Tally> {
     install(GUESTS)?;
     install(api::NEEDED)?;
     install(ALONE)?;
-    let (tools, folder, image) = (tools()?, binaries::release()?, image::of_the_release()?);
-    let told = &mut programs.test("scenarios", TARGET)?.command();
-    told.args(stories).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image);
-    counted(&mut with_no_way_out(told))
+    let [prepare, mut told] =
+        [programs.binary(PREPARE)?.command(), programs.test("scenarios", TARGET)?.command()];
+    told.args(stories);
+    run_alone(prepare, told, &tools()?)
+}
+
+/// Runs a program that boots clusters in a network of its own, after the one that fetches what they are made of.
+pub(super) fn run_alone(mut prepare: Command, mut program: Command, tools: &OsStr) -> Result<Tally> {
+    let (folder, image) = (binaries::release()?, image::of_the_release()?);
+    for each in [&mut prepare, &mut program] {
+        each.env(api::TOOLS, tools).env(BINARIES, &folder).env(IMAGE, &image);
+    }
+    process::run(&mut prepare)?;
+    counted(&mut with_no_way_out(&program))
 }
 
 /// What a cluster's own network namespace is made with.

@@ -1,13 +1,14 @@
 //! Kubernetes' own external storage suite against the driver in a whole cluster.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
-use super::{GUESTS, api, cluster, counted};
-use crate::binaries::{self, BINARIES};
+use super::{GUESTS, api, cluster};
+use crate::binaries;
 use crate::go_tools::E2E;
-use crate::image::{self, IMAGE};
 use crate::machine::install;
-use crate::process::{self, cargo, with_no_way_out};
+use crate::process::{self, cargo};
 use crate::tally::Tally;
 
 /// The program that boots the cluster and runs the suite.
@@ -20,11 +21,12 @@ pub(super) fn run(arguments: &[String]) -> Result<Tally> {
     install(cluster::ALONE)?;
     let built = std::env::split_paths(&cluster::tools()?).chain([E2E.build()?]).collect::<Vec<_>>();
     let tools = std::env::join_paths(built).context("the cache's path has a colon")?;
-    let (folder, image) = (binaries::release()?, image::of_the_release()?);
     println!("building the suite's runner");
-    process::run(cargo().args(["build", "--quiet", "-p", "scenarios", "--bin", PROGRAM]))?;
-    let program = binaries::target()?.join("debug").join(PROGRAM);
-    let suite = &mut std::process::Command::new(program);
-    suite.args(arguments).env(api::TOOLS, tools).env(BINARIES, folder).env(IMAGE, image);
-    counted(&mut with_no_way_out(suite))
+    let names = [cluster::PREPARE, PROGRAM];
+    let bins = names.map(|name| format!("--bin={name}"));
+    process::run(cargo().args(["build", "--quiet", "-p", "scenarios"]).args(bins))?;
+    let folder = binaries::target()?.join("debug");
+    let [prepare, mut suite] = names.map(|name| Command::new(folder.join(name)));
+    suite.args(arguments);
+    cluster::run_alone(prepare, suite, &tools)
 }
