@@ -27,7 +27,9 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     )?;
     steps.step("the kubelet on a is killed, and starts again", || {
         cluster.node("a").restart_kubelet()?;
-        cluster.wait_until_ready("a")
+        Ok::<_, anyhow::Error>(wait_until("the kubelet serves", WholeCluster::SOON, || {
+            Ok(cluster.exec(BLOCK, "true").is_ok().then_some(()))
+        })?)
     })?;
     steps.step("each container ends and is started again, with its volume", || {
         for name in [BLOCK, DIRECTORY] {
