@@ -14,8 +14,10 @@ const SOCKET: &str = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
 /// As for the simulator: seconds on a slow machine.
 const START: Duration = Duration::from_secs(30);
 
-/// Prints the driver's process in a guest's shell: the eldest of its name, since its helpers have it, too.
-pub const DRIVER_PID: &str = "pidof rds-csi | tr ' ' '\\n' | sort -n | head -n 1";
+/// For a shell in a node: the driver's process. Its helpers have its name, and those of an earlier driver may have the lower
+/// numbers.
+pub const DRIVER_PID: &str = "for p in $(pidof rds-csi); do \
+                              if tr '\\0' ' ' < /proc/$p/cmdline | grep -q '^[^ ]* node '; then echo $p; fi; done";
 
 /// A node guest.
 #[derive(Debug)]
