@@ -83,7 +83,10 @@ fn guests_of(programs: &TestPrograms, part: &Part, variables: &Variables) -> Res
     let all = &mut tests(&filter(part, LANES.into_iter().flatten()))?;
     let mut tally = counted_seeing(all, |line| failures.see(line))?;
     if let Some(failed) = failures.by_the_emulator() {
-        println!("-- the emulator crashed a guest (double fault); once more: {}", failed.join(", "));
+        println!(
+            "-- the emulator crashed a guest (flags that no processor has, or a double fault); once more: {}",
+            failed.join(", ")
+        );
         let again = counted_seeing(tests(&["--exact"])?.args(&failed), |_| ())?;
         tally.failed = tally.failed.saturating_sub(failed.len() as u64);
         tally += again;
