@@ -40,7 +40,10 @@ replace (
 
 // Beside it the tests of k8s.io/kubernetes/test/e2e, which is no program and cannot be named here: after another
 // version, `go get -t k8s.io/kubernetes/test/e2e`.
-tool k8s.io/kubernetes/test/images/agnhost
+tool (
+	github.com/onsi/ginkgo/v2/ginkgo
+	k8s.io/kubernetes/test/images/agnhost
+)
 
 require (
 	cel.dev/expr v0.25.3 // indirect

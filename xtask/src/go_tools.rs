@@ -45,11 +45,12 @@ pub(crate) const HELM: Module = Module {
     programs: &[Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", takes: "2 minutes" }],
 };
 
-/// Kubernetes' own tests, and the program that most of their pods run.
+/// Kubernetes' own tests, what runs some of them at once, and the program that most of their pods run.
 pub(crate) const E2E: Module = Module {
     folder: "e2e",
     programs: &[
         Program { name: "e2e.test", package: "k8s.io/kubernetes/test/e2e", takes: "6 to 10 minutes" },
+        Program { name: "ginkgo", package: "github.com/onsi/ginkgo/v2/ginkgo", takes: "seconds" },
         Program { name: "agnhost", package: "k8s.io/kubernetes/test/images/agnhost", takes: "half a minute" },
     ],
 };

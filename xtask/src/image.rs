@@ -3,6 +3,7 @@
 mod base;
 mod builder;
 mod check;
+mod compiler;
 mod contents;
 mod notices;
 mod sbom;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::binaries;
 use crate::machine::{Needed, install};
@@ -32,11 +33,17 @@ const CONTAINERFILE: &str = "deploy/Containerfile";
 /// The image's name, here and in the archive.
 const NAME: &str = "rds-csi";
 
-/// The bill of materials, in the target folder.
+/// The image, in the target folder.
+const ARCHIVE: &str = "rds-csi.oci.tar";
+
+/// The bill of materials, beside it.
 const BILL: &str = "rds-csi.spdx.json";
 
 /// Where the build context has the binary, below the target folder.
 const BINARY: &str = "context/dist/rds-csi";
+
+/// What follows a commit that is not all.
+const DIRTY: &str = "-dirty";
 
 /// Which state of the project an image is of.
 struct Source {
@@ -52,13 +59,23 @@ struct Source {
 /// The variable that tells tests where the image's archive is.
 pub(crate) const IMAGE: &str = "RDS_CSI_IMAGE";
 
-/// Builds, checks and describes the image; of `binary`, or of the one that is built for it.
-pub(crate) fn run(binary: Option<PathBuf>) -> Result<()> {
-    let binary = match binary {
-        Some(binary) => binary,
-        None => binaries::release()?.join(NAME),
-    };
-    build(&binary)
+/// Whose binary goes into the image.
+pub(crate) enum Of {
+    /// The release's, built here.
+    Release,
+    /// One that is there.
+    Binary(PathBuf),
+    /// The commit's, compiled by a stage of the Containerfile: what somebody does who has a builder and nothing else.
+    Commit,
+}
+
+/// Builds, checks and describes the image.
+pub(crate) fn run(of: Of) -> Result<()> {
+    match of {
+        Of::Release => build(&binaries::release()?.join(NAME)),
+        Of::Binary(binary) => build(&binary),
+        Of::Commit => compile(),
+    }
 }
 
 /// The archive of the image of the release's binary; built, unless the last one that was built is of it.
@@ -72,7 +89,7 @@ pub(crate) fn of_the_release() -> Result<PathBuf> {
 
 /// Where the archive is, once there is one.
 pub(crate) fn archive() -> Result<PathBuf> {
-    Ok(target()?.join("rds-csi.oci.tar"))
+    Ok(target()?.join(ARCHIVE))
 }
 
 fn target() -> Result<PathBuf> {
@@ -89,49 +106,81 @@ fn is_of(archive: &Path, binary: &Path) -> Result<bool> {
 
 fn build(binary: &Path) -> Result<()> {
     install(NEEDED)?;
-    let start = Instant::now();
     let target = target()?;
-    remove_former(&target)?;
     let context = context(&target, binary)?;
-    let source = Source::of_this_tree()?;
     let builder = Builder::open()?;
     let base = base::debian(&builder)?;
+    Recipe { builder: &builder, base: &base, context: &context, compiler: None, target: &target }.follow()
+}
 
-    println!("building {NAME} {} from {CONTAINERFILE}", source.version);
-    let image = format!("{NAME}:{}", source.version);
-    let arguments =
-        [("RUNTIME_BASE", base.as_str()), ("VERSION", &source.version), ("REVISION", &source.revision)];
-    let build = Build { file: CONTAINERFILE, stage: "prebuilt", context: &context, arguments: &arguments };
-    builder.build(&build, &image, &source.committed)?;
-    let delivered = deliver(&builder, &image, &source, &target);
-    if let Ok(archive) = &delivered {
-        contents::print(&builder, &base, &image, binary, archive)?;
+/// Has the Containerfile compile what is committed; the result lies apart from the others, which tests use.
+fn compile() -> Result<()> {
+    install(NEEDED)?;
+    let source = Source::of_this_tree()?;
+    ensure!(!source.is_dirty(), "commit what is changed: what is compiled there is the commit");
+    let target = target()?.join("compiled");
+    let context = target.join("context");
+    compiler::take_commit(&context)?;
+    let builder = Builder::open()?;
+    let base = base::debian(&builder)?;
+    let compiler = compiler::rust(&builder, &base)?;
+    Recipe { builder: &builder, base: &base, context: &context, compiler: Some(&compiler), target: &target }
+        .follow()
+}
+
+/// What an image is built of, and where its archive goes.
+struct Recipe<'a> {
+    builder: &'a Builder,
+    base: &'a str,
+    context: &'a Path,
+    /// The base of the stage that compiles; without one the context has the binary.
+    compiler: Option<&'a str>,
+    target: &'a Path,
+}
+
+impl Recipe<'_> {
+    fn follow(&self) -> Result<()> {
+        let start = Instant::now();
+        remove_former(self.target)?;
+        let source = Source::of_this_tree()?;
+        println!("building {NAME} {} from {CONTAINERFILE}", source.version);
+        let image = format!("{NAME}:{}", source.version);
+        let arguments =
+            [("RUNTIME_BASE", self.base), ("VERSION", &source.version), ("REVISION", &source.revision)];
+        let arguments: Vec<_> =
+            arguments.into_iter().chain(self.compiler.map(|base| ("BUILD_BASE", base))).collect();
+        let stage = if self.compiler.is_none() { Some("prebuilt") } else { None };
+        let build = Build { file: CONTAINERFILE, stage, context: self.context, arguments: &arguments };
+        self.builder.build(&build, &image, &source.committed)?;
+        let delivered = self.deliver(&image, &source);
+        self.builder.forget(&image)?;
+        println!("{} in {} s", delivered?.display(), start.elapsed().as_secs());
+        Ok(())
     }
-    builder.forget(&image)?;
-    println!("{} in {} s", delivered?.display(), start.elapsed().as_secs());
-    Ok(())
+
+    /// Puts the archive and the bill of materials into the target; nothing, if the image is not fit.
+    fn deliver(&self, image: &str, source: &Source) -> Result<PathBuf> {
+        let (archive, bill) = (self.target.join(ARCHIVE), self.target.join(BILL));
+        let container = self.builder.container(image)?;
+        check::image(&container)?;
+        let document = sbom::document(source, &contents::packages(&container)?, &sbom::crates()?)?;
+        fs::write(&bill, document).with_context(|| format!("write {}", bill.display()))?;
+        self.builder.archive(image, &source.version, &archive)?;
+        let binary = container.files()?.join("usr/bin").join(NAME);
+        contents::print(self.builder, self.base, image, &binary, &archive)?;
+        Ok(archive)
+    }
 }
 
 /// Before anything else changes: what a failed build leaves must not be taken for its result.
 fn remove_former(target: &Path) -> Result<()> {
-    for of_another_run in [archive()?, target.join(BILL)] {
+    for of_another_run in [target.join(ARCHIVE), target.join(BILL)] {
         if of_another_run.exists() {
             fs::remove_file(&of_another_run)
                 .with_context(|| format!("remove {}", of_another_run.display()))?;
         }
     }
     Ok(())
-}
-
-/// Puts the archive and the bill of materials into `target`; nothing, if the image is not fit.
-fn deliver(builder: &Builder, image: &str, source: &Source, target: &Path) -> Result<PathBuf> {
-    let (archive, bill) = (archive()?, target.join(BILL));
-    let container = builder.container(image)?;
-    check::image(&container)?;
-    let document = sbom::document(source, &contents::packages(&container)?, &sbom::crates()?)?;
-    fs::write(&bill, document).with_context(|| format!("write {}", bill.display()))?;
-    builder.archive(image, &source.version, &archive)?;
-    Ok(archive)
 }
 
 /// A build context of nothing but what goes into the image: the whole tree would be copied.
@@ -145,13 +194,17 @@ fn context(target: &Path, binary: &Path) -> Result<PathBuf> {
 }
 
 impl Source {
+    fn is_dirty(&self) -> bool {
+        self.revision.ends_with(DIRTY)
+    }
+
     fn of_this_tree() -> Result<Self> {
         let git = |arguments: &[&str]| output(Command::new("git").args(arguments).env("TZ", "UTC"));
         let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
         let revision = git(&["rev-parse", "HEAD"])?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            revision: if dirty { format!("{revision}-dirty") } else { revision },
+            revision: if dirty { format!("{revision}{DIRTY}") } else { revision },
             committed: git(&["log", "-1", "--format=%ct"])?,
             committed_at: git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"])?,
         })

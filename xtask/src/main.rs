@@ -18,6 +18,8 @@ mod tidy;
 use std::path::PathBuf;
 
 use anyhow::Result;
+
+use crate::image::Of;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -47,7 +49,7 @@ enum Command {
         suite: Option<suites::Suite>,
         /// Of the suite `chaos`: --seed N, --minutes M, --kernel 6.1, --print ACTIONS.
         /// Of the suite `cluster`: the stories to run, and 6.1 for that kernel. Of the suite `external`: --focus REGEX
-        /// (any number), --chosen, --slow, --at-most TIME.
+        /// (any number), --all, --slow, --at-most TIME, --at-once N.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -60,6 +62,9 @@ enum Command {
         /// A binary that is built already, by this machine; without it one is built.
         #[arg(long)]
         binary: Option<PathBuf>,
+        /// Have the Containerfile compile what is committed, in a stage of its own, into target/image/compiled.
+        #[arg(long, conflicts_with = "binary")]
+        compiled: bool,
     },
     /// Prints the licences of what is linked into the binary, as the image has them.
     Notices,
@@ -78,7 +83,8 @@ fn main() -> Result<()> {
         Command::Test { suite, arguments } => suites::test(suite, &arguments),
         Command::Conformance => conformance::run(),
         Command::Tools => suites::tools(),
-        Command::Image { binary } => image::run(binary),
+        Command::Image { compiled: true, .. } => image::run(Of::Commit),
+        Command::Image { binary, .. } => image::run(binary.map_or(Of::Release, Of::Binary)),
         Command::Notices => image::notices().map(|notices| print!("{notices}")),
         Command::Tidy => tidy::run(),
         Command::Bench { groups } => suites::bench(&groups),

@@ -9,6 +9,8 @@ use crate::{ControlPlane, Error, Result, wait_until};
 /// An Event as the core API shows it, whichever API it was posted to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
+    /// The Event's own UID: what is said again is counted in the same one.
+    pub id: String,
     /// `Normal` or `Warning`.
     pub level: String,
     /// Why, in one word.
@@ -38,6 +40,7 @@ impl Event {
         let component = [&object["reportingComponent"], &object["source"]["component"]].map(text);
         let times = [&object["series"]["count"], &object["count"]].map(Value::as_u64);
         Self {
+            id: text(&object["metadata"]["uid"]),
             level: text(&object["type"]),
             reason: text(&object["reason"]),
             message: text(&object["message"]),
@@ -58,7 +61,19 @@ impl ControlPlane {
     /// # Errors
     /// As [`Kubectl::run`](crate::Kubectl::run).
     pub fn events(&self, reason: &str) -> Result<Vec<Event>> {
-        let selector = format!("--field-selector=reason={reason}");
+        self.events_with("reason", reason)
+    }
+
+    /// What a component has said, in all namespaces.
+    ///
+    /// # Errors
+    /// As [`Kubectl::run`](crate::Kubectl::run).
+    pub fn events_of(&self, component: &str) -> Result<Vec<Event>> {
+        self.events_with("reportingComponent", component)
+    }
+
+    fn events_with(&self, field: &str, value: &str) -> Result<Vec<Event>> {
+        let selector = format!("--field-selector={field}={value}");
         let list = self.admin().get(&["events", "-A", &selector])?.unwrap_or_default();
         Ok(list["items"].as_array().into_iter().flatten().map(Event::of).collect())
     }

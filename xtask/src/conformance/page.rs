@@ -15,8 +15,8 @@ Kubernetes' own external storage suite, spec by spec. Made by `cargo xtask confo
 [deploy/e2e/driver.yaml](../deploy/e2e/driver.yaml), each with its reason.
 
 ```sh
-cargo xtask test external                                    # all but slow and disruptive specs: hours
-cargo xtask test external --chosen                           # one or two of each kind (deploy/e2e/chosen.txt)
+cargo xtask test external                                    # a dozen, of each kind one (deploy/e2e/chosen.txt): in CI
+cargo xtask test external --all                              # all but slow and disruptive specs
 cargo xtask test external --focus 'volume-expand' --slow     # by name
 ```
 
@@ -132,6 +132,8 @@ fn not_run(name: &str) -> &'static str {
         "of Windows nodes"
     } else if name.contains("[Disruptive]") {
         "stops a node's kubelet over SSH and by systemd, and nodes in guests have neither"
+    } else if name.contains("[Feature:SELinux]") {
+        "needs nodes with SELinux, some of them a feature of Kubernetes that is off by default"
     } else if name.contains("[Slow]") {
         "slow, so only with --slow"
     } else {

@@ -16,8 +16,8 @@ pub(super) struct Builder {
 /// What a Containerfile is built with.
 pub(super) struct Build<'a> {
     pub(super) file: &'a str,
-    /// Where to stop.
-    pub(super) stage: &'a str,
+    /// Where to stop, if not at the end.
+    pub(super) stage: Option<&'a str>,
     pub(super) context: &'a Path,
     pub(super) arguments: &'a [(&'a str, &'a str)],
 }
@@ -70,7 +70,8 @@ impl Builder {
         for (name, value) in build.arguments {
             buildah.arg("--build-arg").arg(format!("{name}={value}"));
         }
-        buildah.args(["--target", build.stage, "--tag", image, "--file", build.file]).arg(build.context);
+        buildah.args(build.stage.map(|stage| format!("--target={stage}")));
+        buildah.args(["--tag", image, "--file", build.file]).arg(build.context);
         output(buildah).map(drop)
     }
 

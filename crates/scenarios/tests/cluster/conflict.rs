@@ -9,6 +9,9 @@ use crate::said::{self, CONTROLLER};
 
 const CLAIM: &str = "shared";
 
+/// Reasons of the Events that it makes.
+pub(crate) const SAYS: &[&str] = &["VolumeAttached", "VolumeDetached", "AttachmentConflict"];
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("ReadWriteMany block PVC is bound", || {
         cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "64Mi", Usage::SHARED_BLOCK))

@@ -13,6 +13,10 @@ use crate::{deployment, file_system, writer};
 
 const NAME: &str = "cut";
 
+/// Reasons of the Events that it makes.
+pub(crate) const SAYS: &[&str] =
+    &["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"];
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("PVC is bound", || {
         cluster.bind(&objects::claim(NAME, STORAGE_CLASS, "64Mi", Usage::FILESYSTEM))

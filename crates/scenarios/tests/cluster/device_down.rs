@@ -10,6 +10,16 @@ use crate::writer;
 
 const NEW: [&str; 3] = ["down-new-0", "down-new-1", "down-new-2"];
 
+/// Reasons of the Events that it makes.
+pub(crate) const SAYS: &[&str] = &[
+    "VolumeAttached",
+    "VolumeDetached",
+    "RDSDisconnected",
+    "RDSReconnected",
+    "ConnectionFailure",
+    "ConnectionRecovery",
+];
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("two PVCs are bound, pods on a and b write to them", || {
         for (name, node) in [("down-ends", "a"), ("down-stays", "b")] {

@@ -9,6 +9,9 @@ const FILES: &str =
     "kubectl -n rds-csi get secret rds-credentials -o jsonpath='{.data.password}' | base64 -d >password
 kubectl -n rds-csi get secret rds-ca -o jsonpath='{.data.ca\\.crt}' | base64 -d >ca.crt";
 
+/// Reasons of the Events that it makes.
+pub(crate) const SAYS: &[&str] = &["VolumeAttached", "VolumeDetached", "StartupReconciliation"];
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let shell = steps.step(
         "somebody has the device's password and certificate, and the driver is not there",

@@ -33,11 +33,13 @@ use anyhow::{Result, ensure};
 use microvm::Kernel;
 use scenarios::{ClusterOptions, Steps, WholeCluster, kernel};
 
+use crate::said::{COMES_AND_GOES, Said};
+
 /// Something that happens to a cluster, step by step; `None` where a step failed, and what follows would prove
 /// nothing.
 type Told = fn(&WholeCluster, &mut Steps) -> Option<()>;
-/// Its name, its cluster's nodes, and what happens.
-type Story = (&'static str, &'static [&'static str], Told);
+/// Its name, its cluster's nodes, what happens, and the reasons of all Events that the driver says of it.
+type Story = (&'static str, &'static [&'static str], Told, &'static [&'static str]);
 
 /// The nodes of a cluster: two to move between, as few as an emulating machine has to bear.
 const TWO: &[&str] = &["a", "b"];
@@ -46,23 +48,23 @@ const THREE: &[&str] = &["a", "b", "c"];
 
 /// All of them, each with its cluster's nodes; those that a node does not survive last.
 const STORIES: &[Story] = &[
-    ("pods", TWO, pods::told),
-    ("moved-ext4", TWO, moved::ext4),
-    ("moved-xfs", TWO, moved::xfs),
-    ("block", TWO, block::told),
-    ("growth", TWO, growth::told),
-    ("single-pod", TWO, single_pod::told),
-    ("kubelet-restarted", TWO, kubelet_restarted::told),
-    ("stateful-set", TWO, stateful_set::told),
-    ("scraped", TWO, scraped::told),
-    ("leader-killed", TWO, leader_killed::told),
-    ("device-down", TWO, device_down::told),
-    ("upgrade", TWO, upgrade::told),
-    ("uninstall", TWO, uninstall::told),
-    ("documented", TWO, documented::told),
-    ("node-killed", TWO, node_killed::told),
-    ("cut-off", TWO, cut_off::told),
-    ("conflict", THREE, conflict::told),
+    ("pods", TWO, pods::told, &COMES_AND_GOES),
+    ("moved-ext4", TWO, moved::ext4, &COMES_AND_GOES),
+    ("moved-xfs", TWO, moved::xfs, &COMES_AND_GOES),
+    ("block", TWO, block::told, &COMES_AND_GOES),
+    ("growth", TWO, growth::told, &COMES_AND_GOES),
+    ("single-pod", TWO, single_pod::told, &COMES_AND_GOES),
+    ("kubelet-restarted", TWO, kubelet_restarted::told, &COMES_AND_GOES),
+    ("stateful-set", TWO, stateful_set::told, &COMES_AND_GOES),
+    ("scraped", TWO, scraped::told, &[]),
+    ("leader-killed", TWO, leader_killed::told, &["StartupReconciliation"]),
+    ("device-down", TWO, device_down::told, device_down::SAYS),
+    ("upgrade", TWO, upgrade::told, &COMES_AND_GOES),
+    ("uninstall", TWO, uninstall::told, uninstall::SAYS),
+    ("documented", TWO, documented::told, documented::SAYS),
+    ("node-killed", TWO, node_killed::told, &COMES_AND_GOES),
+    ("cut-off", TWO, cut_off::told, cut_off::SAYS),
+    ("conflict", THREE, conflict::told, conflict::SAYS),
 ];
 
 fn main() -> Result<ExitCode> {
@@ -72,7 +74,7 @@ fn main() -> Result<ExitCode> {
     let chosen = chosen(&names)?;
     let mut steps = Steps::new("cluster");
     for nodes in [TWO, THREE] {
-        let told: Vec<_> = chosen.iter().filter(|(_, of, _)| *of == nodes).collect();
+        let told: Vec<_> = chosen.iter().filter(|(_, of, ..)| *of == nodes).collect();
         if !told.is_empty()
             && let Some(cluster) = boot(kernel, nodes, &mut steps)
         {
@@ -102,11 +104,20 @@ fn boot(kernel: Kernel, nodes: &[&str], steps: &mut Steps) -> Option<WholeCluste
 }
 
 fn tell(stories: &[&Story], cluster: &WholeCluster, steps: &mut Steps) {
-    for (name, _, told) in stories {
+    for (name, _, told, reasons) in stories {
         println!("-- {name}");
-        if told(cluster, steps).is_none() {
+        if told_with_events(cluster, steps, *told, reasons).is_none() {
             aftermath::print(cluster);
             aftermath::clean(cluster);
         }
     }
+}
+
+fn told_with_events(cluster: &WholeCluster, steps: &mut Steps, told: Told, reasons: &[&str]) -> Option<()> {
+    let before = Said::so_far(cluster);
+    told(cluster, steps)?;
+    let reasons = reasons.iter().copied().collect();
+    steps.step(&format!("kubectl get events: {reasons:?} of the driver, and no other"), || {
+        before?.then(cluster, &reasons)
+    })
 }

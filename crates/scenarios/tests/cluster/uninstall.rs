@@ -9,6 +9,10 @@ use crate::writer;
 
 const NAME: &str = "kept";
 
+/// Reasons of the Events that it makes.
+pub(crate) const SAYS: &[&str] =
+    &["VolumeAttached", "VolumeDetached", "RDSDisconnected", "RDSReconnected", "StartupReconciliation"];
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let there = steps.step("PVC is bound, its pod on b writes", || {
         cluster.bind(&objects::claim(NAME, STORAGE_CLASS, "64Mi", Usage::FILESYSTEM))?;

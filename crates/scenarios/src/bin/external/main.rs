@@ -19,26 +19,30 @@ use scenarios::WholeCluster;
 use testbed::Tools;
 
 use crate::report::Run;
-use crate::suite::{Selection, Suite};
+use crate::suite::{Selection, Specs, Suite};
 
 /// Specs that move a pod to another node need two.
 const NODES: [&str; 2] = ["a", "b"];
 
-/// Runs Kubernetes' external storage suite against the driver in a whole cluster.
+/// Runs Kubernetes' external storage suite against the driver in a whole cluster: the dozen of deploy/e2e/chosen.txt, where
+/// no other specs are asked for.
 #[derive(Parser)]
 struct Arguments {
-    /// Words that a spec's name has to match (regular expressions, any of them); all specs without one.
+    /// Words that a spec's name has to match (regular expressions, any of them).
     #[arg(long)]
     focus: Vec<String>,
-    /// The specs of deploy/e2e/chosen.txt: one or two of each kind.
+    /// Every spec.
     #[arg(long, conflicts_with = "focus")]
-    chosen: bool,
+    all: bool,
     /// Specs that Kubernetes calls slow as well.
     #[arg(long)]
     slow: bool,
     /// Ends the suite after this time (as 90m), with a report of what was run until then.
     #[arg(long, default_value = "12h")]
     at_most: String,
+    /// How many specs run at once: one alone leaves the processors idle half of its time.
+    #[arg(long, default_value_t = 3)]
+    at_once: u8,
     /// Where the reports go.
     #[arg(long, default_value = "target/external")]
     folder: PathBuf,
@@ -65,12 +69,11 @@ fn main() -> Result<ExitCode> {
 }
 
 fn selection(arguments: &Arguments) -> Result<Selection> {
-    let chosen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/e2e/chosen.txt");
-    let focus = if arguments.chosen {
-        std::fs::read_to_string(chosen)?.lines().map(str::to_owned).collect()
+    let specs = if arguments.all || !arguments.focus.is_empty() {
+        Specs::Like { focus: arguments.focus.clone(), slow: arguments.slow }
     } else {
-        arguments.focus.clone()
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/e2e/chosen.txt");
+        Specs::Named(std::fs::read_to_string(path)?.lines().map(str::to_owned).collect())
     };
-    // One chosen by its name is wanted, slow or not.
-    Ok(Selection { focus, slow: arguments.slow || arguments.chosen, at_most: arguments.at_most.clone() })
+    Ok(Selection { specs, at_most: arguments.at_most.clone(), at_once: arguments.at_once })
 }

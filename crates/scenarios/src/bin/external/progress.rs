@@ -3,25 +3,36 @@
 /// What parts one spec from the next.
 const DELIMITER: &str = "------------------------------";
 
-/// Knows which spec runs, from what was said.
+/// Knows which spec runs, from what was said: of one at a time the name comes before its end, of several after it.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     after_delimiter: bool,
     spec: Option<String>,
+    /// The end of a spec that is not named yet.
+    end: Option<String>,
 }
 
 impl Progress {
     /// Takes a line of the log; answers the line of a spec that has ended.
     pub(crate) fn see(&mut self, line: &str) -> Option<String> {
         let is_first = std::mem::replace(&mut self.after_delimiter, line == DELIMITER);
-        if let Some((outcome, seconds)) = ended(line) {
-            let spec = self.spec.take()?;
-            return Some(format!("{outcome:<4}  {seconds:>7} s  {spec}"));
+        if line == DELIMITER {
+            self.spec = None;
+            return None;
         }
-        if is_first && !line.is_empty() && line != DELIMITER {
+        if let Some((outcome, seconds)) = ended(line) {
+            self.end = Some(format!("{outcome:<4}  {seconds:>7} s"));
+            return self.line();
+        }
+        if (is_first || self.end.is_some()) && !line.is_empty() {
             self.spec = Some(line.trim().to_owned());
         }
-        None
+        self.line()
+    }
+
+    fn line(&mut self) -> Option<String> {
+        self.end.as_ref().and(self.spec.as_ref())?;
+        Some(format!("{}  {}", self.end.take()?, self.spec.take()?))
     }
 }
 
@@ -40,6 +51,36 @@ fn ended(line: &str) -> Option<(&'static str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(said: &[&str]) -> Vec<String> {
+        let mut progress = Progress::default();
+        said.iter().filter_map(|line| progress.see(line)).collect()
+    }
+
+    #[test]
+    fn of_specs_that_run_at_once_each_is_named_after_its_end() {
+        let said = [
+            "Running in parallel across 3 processes",
+            DELIMITER,
+            "S [SKIPPED] [0.003 seconds]",
+            "External Storage ntfs",
+            "file.go:156",
+            DELIMITER,
+            "SSSSSSSSSSSS",
+            DELIMITER,
+            "• [21.345 seconds]",
+            "External Storage volumes should store data",
+            "file.go:156",
+            DELIMITER,
+        ];
+        assert_eq!(
+            lines(&said),
+            [
+                "skip    0.003 s  External Storage ntfs",
+                "ok     21.345 s  External Storage volumes should store data",
+            ]
+        );
+    }
 
     #[test]
     fn each_spec_that_ends_is_one_line() {
@@ -60,10 +101,8 @@ mod tests {
             "S [SKIPPED] [0.003 seconds]",
             "[SynchronizedAfterSuite] PASSED [0.003 seconds]",
         ];
-        let mut progress = Progress::default();
-        let lines: Vec<String> = said.into_iter().filter_map(|line| progress.see(line)).collect();
         assert_eq!(
-            lines,
+            lines(&said),
             [
                 "ok     21.345 s  External Storage volumes should store data",
                 "FAIL    3.001 s  External Storage subPath should fail",

@@ -19,17 +19,31 @@ const SUITE: &str = "External.Storage";
 /// Which specs are run.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// Regular expressions, of which a name matches one; all match none.
-    pub(crate) focus: Vec<String>,
-    /// Whether those are run that Kubernetes calls slow.
-    pub(crate) slow: bool,
+    /// By their names.
+    pub(crate) specs: Specs,
     /// After which time the suite ends, as Go writes it.
     pub(crate) at_most: String,
+    /// How many are run at once.
+    pub(crate) at_once: u8,
+}
+
+/// How specs are told from the others.
+#[derive(Clone, Debug)]
+pub(crate) enum Specs {
+    /// What a name of each ends with. One chosen by its name is wanted, slow or not.
+    Named(Vec<String>),
+    /// Regular expressions, of which a name matches one; all match none.
+    Like {
+        focus: Vec<String>,
+        /// Whether those are run that Kubernetes calls slow.
+        slow: bool,
+    },
 }
 
 /// The suite, with its files.
 #[derive(Debug)]
 pub(crate) struct Suite {
+    ginkgo: PathBuf,
     program: PathBuf,
     kubectl: PathBuf,
     driver: PathBuf,
@@ -46,38 +60,50 @@ impl Suite {
         std::fs::write(&registries, registries_at(REGISTRY).to_string())?;
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/e2e/driver.yaml");
         let driver = driver.canonicalize().with_context(|| driver.display().to_string())?;
-        let (program, kubectl) = (tools.program("e2e.test")?, tools.program("kubectl")?);
-        Ok(Self { program, kubectl, driver, registries, folder })
+        let [ginkgo, program, kubectl] = ["ginkgo", "e2e.test", "kubectl"].map(|name| tools.program(name));
+        let (ginkgo, program, kubectl) = (ginkgo?, program?, kubectl?);
+        Ok(Self { ginkgo, program, kubectl, driver, registries, folder })
     }
 
     /// The version of Kubernetes that it is of.
     pub(crate) fn version(&self) -> Result<String> {
-        Ok(self.output(&["--version".into()])?.trim().to_owned())
+        Ok(output(self.command().arg("--version"))?.trim().to_owned())
     }
 
     /// The names of all images of Kubernetes' tests that are made here.
     pub(crate) fn images(&self) -> Result<Vec<String>> {
-        let listed = self.output(&["--list-images".into()])?;
+        let listed = output(self.command().arg("--list-images"))?;
         let prefix = format!("{REGISTRY}/");
         Ok(listed.lines().filter(|line| line.starts_with(&prefix)).map(str::to_owned).collect())
     }
 
-    /// How many specs a selection has, those included that skip themselves.
+    /// How many specs a selection has, those included that skip themselves. One that has a name which no spec has is
+    /// refused.
     pub(crate) fn count(&self, selection: &Selection) -> Result<u64> {
         let folder = self.folder.join("dry");
-        let dry = ["--ginkgo.dry-run".into(), format!("--report-dir={}", folder.display())];
-        self.output(&[&self.arguments(selection)[..], &dry].concat())?;
+        let mut dry = self.command();
+        dry.args(selection.arguments().map(|argument| format!("--ginkgo.{argument}")))
+            .arg("--ginkgo.dry-run");
+        output(dry.args(reports(&folder)))?;
         let report = read_report(&folder)?;
-        report[0]["PreRunStats"]["SpecsThatWillRun"].as_u64().context("a report without its count")
+        let count =
+            report[0]["PreRunStats"]["SpecsThatWillRun"].as_u64().context("a report without its count")?;
+        if let Specs::Named(names) = &selection.specs {
+            let (named, names) = (count, names.len());
+            ensure!(named == names as u64, "{names} names choose {named} specs: one is no spec's, or of two");
+        }
+        Ok(count)
     }
 
     /// Runs the specs, a line each; answers ginkgo's report.
     pub(crate) fn run(&self, selection: &Selection, kubeconfig: &Path) -> Result<Value> {
         let mut log = File::create(self.log())?;
-        let mut suite = self.command(&self.arguments(selection));
-        suite.arg(format!("--report-dir={}", self.folder.display()));
-        suite.arg(format!("--kubeconfig={}", kubeconfig.display())).arg("--ginkgo.v");
-        let mut running = suite.stdout(Stdio::piped()).spawn().context("e2e.test")?;
+        let mut suite = Command::new(&self.ginkgo);
+        suite.args(selection.arguments().map(|argument| format!("--{argument}")));
+        suite.args(["-v", "--no-color", &format!("--procs={}", selection.at_once)]);
+        suite.arg(&self.program).arg("--").args(self.arguments()).args(reports(&self.folder));
+        suite.arg(format!("--kubeconfig={}", kubeconfig.display())).current_dir(&self.folder);
+        let mut running = suite.stdout(Stdio::piped()).spawn().context("ginkgo")?;
         let mut progress = Progress::default();
         for line in BufReader::new(running.stdout.take().context("a piped stream")?).lines() {
             let line = line?;
@@ -95,44 +121,59 @@ impl Suite {
         self.folder.join("e2e.log")
     }
 
-    fn arguments(&self, selection: &Selection) -> Vec<String> {
-        let focus = match selection.focus.as_slice() {
-            [] => SUITE.to_owned(),
-            any => format!("{SUITE}.*(?:{})", any.join("|")),
-        };
-        let skip = if selection.slow { r"\[Disruptive\]" } else { r"\[Disruptive\]|\[Slow\]" };
-        vec![
-            format!("--ginkgo.focus={focus}"),
-            format!("--ginkgo.skip={skip}"),
-            format!("--ginkgo.timeout={}", selection.at_most),
-            "--ginkgo.no-color".to_owned(),
-            "--report-complete-ginkgo".to_owned(),
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments()).current_dir(&self.folder);
+        command
+    }
+
+    /// What the program has to know, whatever it does.
+    fn arguments(&self) -> [String; 4] {
+        [
+            format!("--storage.testdriver={}", self.driver.display()),
+            format!("--kube-test-repo-list={}", self.registries.display()),
+            format!("--kubectl-path={}", self.kubectl.display()),
+            "--provider=skeleton".to_owned(),
         ]
     }
+}
 
-    fn command(&self, arguments: &[String]) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .arg(format!("--storage.testdriver={}", self.driver.display()))
-            .arg(format!("--kube-test-repo-list={}", self.registries.display()))
-            .arg(format!("--kubectl-path={}", self.kubectl.display()))
-            .arg("--provider=skeleton")
-            .args(arguments)
-            .current_dir(&self.folder);
-        command
+impl Selection {
+    /// Ginkgo's, without the dashes before them.
+    fn arguments(&self) -> [String; 3] {
+        let (any, slow) = match &self.specs {
+            Specs::Named(names) => (names.iter().map(|name| format!("{}$", literal(name))).collect(), true),
+            Specs::Like { focus, slow } => (focus.clone(), *slow),
+        };
+        let focus = if any.is_empty() { SUITE.to_owned() } else { format!("{SUITE}.*(?:{})", any.join("|")) };
+        let skip = if slow { r"\[Disruptive\]" } else { r"\[Disruptive\]|\[Slow\]" };
+        [format!("focus={focus}"), format!("skip={skip}"), format!("timeout={}", self.at_most)]
     }
+}
 
-    fn output(&self, arguments: &[String]) -> Result<String> {
-        let output = self.command(arguments).output().context("e2e.test")?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let status = output.status;
-        ensure!(
-            status.success(),
-            "e2e.test {arguments:?}: {status}\n{said}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(said)
-    }
+/// A regular expression that only this matches.
+fn literal(text: &str) -> String {
+    let escaped = |sign: char| match sign {
+        '[' | ']' | '(' | ')' | '.' | '*' | '+' | '?' | '|' | '^' | '$' | '\\' | '{' | '}' => {
+            vec!['\\', sign]
+        }
+        _ => vec![sign],
+    };
+    text.chars().flat_map(escaped).collect()
+}
+
+/// Where the program leaves ginkgo's report.
+fn reports(folder: &Path) -> [String; 2] {
+    [format!("--report-dir={}", folder.display()), "--report-complete-ginkgo".to_owned()]
+}
+
+/// What it prints.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (status, errors) = (output.status, String::from_utf8_lossy(&output.stderr));
+    ensure!(status.success(), "{command:?}: {status}\n{said}{errors}");
+    Ok(said)
 }
 
 /// The suite's own file for clusters that reach no registry: which is to be taken for which.
