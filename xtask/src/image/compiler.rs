@@ -1,6 +1,8 @@
 //! The image that stands in for `rust:…-slim-bookworm`, since nothing is pulled here: Debian with this machine's toolchain, and
 //! the project as a commit has it.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
@@ -21,22 +23,30 @@ rm -rf /var/lib/apt/lists/*
 /// Of a toolchain what compiles: its manuals are most of it.
 const PARTS: [&str; 2] = ["bin", "lib"];
 
+/// Whom this machine trusts where crates come from: machines that reach the world by a proxy have authorities of their own.
+const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
+
 /// The image's name; it is made of `base` if there is none yet.
 pub(super) fn rust(builder: &Builder, base: &str) -> Result<String> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let version = output(Command::new("rustc").arg("--version"))?;
     let version = version.split_whitespace().nth(1).context("rustc --version without one")?;
-    let image = format!("rust-{version}:{}", base.replace(':', "-"));
+    let mut recipe = DefaultHasher::new();
+    (base, NEEDED, PARTS, AUTHORITIES).hash(&mut recipe);
+    let image = format!("rust-slim:{version}-{:016x}", recipe.finish());
     if builder.has(&image)? {
         return Ok(image);
     }
     println!("making {image} of Debian and {sysroot}");
     let container = builder.container(base)?;
     container.script(NEEDED)?;
-    let local = container.files()?.join("usr/local");
+    let files = container.files()?;
     for part in PARTS {
-        run(Command::new("cp").arg("-a").arg(Path::new(&sysroot).join(part)).arg(&local))?;
+        run(Command::new("cp").arg("-a").arg(Path::new(&sysroot).join(part)).arg(files.join("usr/local")))?;
     }
+    let authorities = Path::new("/").join(AUTHORITIES);
+    std::fs::copy(&authorities, files.join(AUTHORITIES))
+        .with_context(|| format!("take {}", authorities.display()))?;
     container.commit(&image)?;
     Ok(image)
 }

@@ -16,6 +16,7 @@ mod file_system;
 mod growth;
 mod kubelet_restarted;
 mod leader_killed;
+mod mistakes;
 mod moved;
 mod node_killed;
 mod pods;
@@ -53,6 +54,7 @@ const STORIES: &[Story] = &[
     ("moved-xfs", TWO, moved::xfs, &COMES_AND_GOES),
     ("block", TWO, block::told, &COMES_AND_GOES),
     ("growth", TWO, growth::told, &COMES_AND_GOES),
+    ("mistakes", TWO, mistakes::told, mistakes::SAYS),
     ("single-pod", TWO, single_pod::told, &COMES_AND_GOES),
     ("kubelet-restarted", TWO, kubelet_restarted::told, &COMES_AND_GOES),
     ("stateful-set", TWO, stateful_set::told, &COMES_AND_GOES),
