@@ -25,8 +25,15 @@ pub(super) const TARGET: &str = "vm";
 /// tests share, is where there is time; chaos follows the second lane.
 const LANES: [&[Part]; 2] = [
     &[("scenarios", &[])],
-    &[("microvm", &[]), ("routeros-sim", &[]), ("scenarios", &["events::", "migration::", "unasked::"])],
+    &[
+        ("microvm", &["ending::", "linux_6_12::"]),
+        ("routeros-sim", &[]),
+        ("scenarios", &["events::", "migration::", "unasked::"]),
+    ],
 ];
+
+/// The crate's tests on the older kernel, which those of `scenarios` use all the time: with what takes too long.
+const LAB_ON_6_1: Part = ("microvm", &["linux_6_1::"]);
 
 /// The module of what takes too long for every run: the suite `outages`.
 const BY_HAND: &str = "by_hand::";
@@ -56,12 +63,13 @@ pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
 /// Long outages, and many volumes of which some hang.
 pub(super) fn run_by_hand(programs: &TestPrograms) -> Result<Tally> {
     let variables = variables()?;
-    let tests = |filters: &[&str]| -> Result<Tally> {
-        let mut tests = programs.test("scenarios", TARGET)?.command();
+    let tests = |(of, filters): Part| -> Result<Tally> {
+        let mut tests = programs.test(of, TARGET)?.command();
         counted(tests.args(["--test-threads=1", "--nocapture"]).args(filters).envs(variables.clone()))
     };
-    let mut tally = tests(&[MANY])?;
-    tally += side_by_side(BY_HAND_LANES.map(|filters| move || tests(filters)))?;
+    let mut tally = tests(("scenarios", &[MANY]))?;
+    tally += side_by_side(BY_HAND_LANES.map(|filters| move || tests(("scenarios", filters))))?;
+    tally += tests(LAB_ON_6_1)?;
     Ok(tally)
 }
 
