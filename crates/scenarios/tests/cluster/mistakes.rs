@@ -40,7 +40,8 @@ fn misspelt_class(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
             })?;
             ensure!(cluster.rds.images()? == images, "{:?}", cluster.rds.images()?);
             cluster.admin().run(&["delete", "pvc", MISSPELT])?;
-            cluster.admin().run(&["delete", "storageclass", MISSPELT])
+            cluster.admin().run(&["delete", "storageclass", MISSPELT])?;
+            anyhow::Ok(())
         })
         .map(drop)
 }

@@ -27,7 +27,7 @@ impl Said {
     pub(crate) fn then(&self, cluster: &WholeCluster, reasons: &BTreeSet<&str>) -> Result<()> {
         let mut new = Vec::new();
         let all_said = wait_until("an Event of each reason", WholeCluster::SOON, || {
-            new = self.new(cluster).unwrap_or_default();
+            new = self.since(cluster).unwrap_or_default();
             let said: BTreeSet<&str> = new.iter().map(|event| event.reason.as_str()).collect();
             Ok(said.is_superset(reasons).then_some(()))
         });
@@ -40,7 +40,7 @@ impl Said {
     }
 
     /// What was said since, or again.
-    fn new(&self, cluster: &WholeCluster) -> Result<Vec<Event>> {
+    fn since(&self, cluster: &WholeCluster) -> Result<Vec<Event>> {
         let mut events = all(cluster)?;
         events.retain(|event| self.0.get(&event.id).is_none_or(|times| event.times > *times));
         Ok(events)
