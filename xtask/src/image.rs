@@ -163,6 +163,7 @@ impl Recipe<'_> {
         let (archive, bill) = (self.target.join(ARCHIVE), self.target.join(BILL));
         let container = self.builder.container(image)?;
         check::image(&container)?;
+        check::configuration(&self.builder.configuration(image)?, source)?;
         let document = sbom::document(source, &contents::packages(&container)?, &sbom::crates()?)?;
         fs::write(&bill, document).with_context(|| format!("write {}", bill.display()))?;
         self.builder.archive(image, &source.version, &archive)?;

@@ -29,6 +29,15 @@ pub fn blocks(file: &Path) -> io::Result<Vec<Block>> {
     Ok(of(&document, &std::fs::read_to_string(file)?))
 }
 
+/// The first block of a document that has these words.
+///
+/// # Errors
+/// Where it cannot be read, or has none.
+pub fn block_with(file: &Path, words: &str) -> io::Result<Block> {
+    let found = blocks(file)?.into_iter().find(|block| block.content.contains(words));
+    found.ok_or_else(|| io::Error::other(format!("{} has no block with {words:?}", file.display())))
+}
+
 fn of(document: &str, text: &str) -> Vec<Block> {
     let (mut blocks, mut open): (_, Option<(usize, Block)>) = (Vec::new(), None);
     for (number, line) in text.lines().enumerate() {

@@ -1,13 +1,15 @@
 //! The RDS: a guest whose kernel is the NVMe/TCP target, with the simulator as its RouterOS.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use microvm::{Background, Forward, GIB, Guest, GuestBuilder, Lab};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Target, binary};
+use crate::{Target, binary, http};
 
 /// The user that the driver logs in as.
 pub(crate) const USER: &str = "rds-csi";
@@ -21,6 +23,12 @@ const CONTROL_PORT: u16 = 8444;
 const SIMULATORS_OWN: &str = "nqn.2014-08.org.nvmexpress:rds-sim.boots";
 /// Where the simulator keeps its state and its images: a file system with direct I/O.
 const STATE: &str = "/pool";
+/// Its certificate and key, there.
+const CERTIFICATE: &str = "certificate.pem key.pem";
+/// Where others wait, there.
+const OLD: &str = "certificate.old";
+/// Likewise.
+const NEW: &str = "certificate.new";
 /// What the simulated pool has: less than the disk below it, so that it is never the disk that is full.
 const POOL_BYTES: u64 = 6 * GIB;
 /// Every guest is emulated: the simulator's start took 1 s at most, a slow machine gets ten times that.
@@ -202,6 +210,31 @@ impl Rds {
         Ok(self.guest.read_file(&format!("{STATE}/certificate.pem"))?)
     }
 
+    /// Has the simulator make another certificate, for [`Rds::change_certificate`]; answers it, in PEM.
+    ///
+    /// # Errors
+    /// Where the simulator does not come up again.
+    pub fn make_certificate(&self) -> Result<Vec<u8>> {
+        self.restarted_after(&format!("mkdir -p {OLD} && mv {CERTIFICATE} {OLD}"))?;
+        self.restarted_after(&format!("mkdir -p {NEW} && mv {CERTIFICATE} {NEW} && mv {OLD}/* ."))?;
+        Ok(self.guest.read_file(&format!("{STATE}/{NEW}/certificate.pem"))?)
+    }
+
+    /// Serves the other certificate from now on.
+    ///
+    /// # Errors
+    /// Where there is none, or the simulator does not come up again.
+    pub fn change_certificate(&self) -> Result<()> {
+        self.restarted_after(&format!("mv {NEW}/* ."))
+    }
+
+    /// Something is done in the folder of the simulator's state while it does not run.
+    fn restarted_after(&self, line: &str) -> Result<()> {
+        self.stop_simulator();
+        self.guest.sh(&format!("cd {STATE} && {line}"))?;
+        self.start_simulator()
+    }
+
     /// The management address in the guests' network.
     #[must_use]
     pub fn management_in_the_lab(&self) -> String {
@@ -234,6 +267,17 @@ impl Rds {
         let list = self.guest.sh("ls /sys/kernel/config/nvmet/ports/*/subsystems/ 2>/dev/null; true")?;
         let is_export = |line: &&str| line.starts_with("nqn.") && *line != SIMULATORS_OWN;
         Ok(list.lines().filter(is_export).map(str::to_owned).collect())
+    }
+
+    /// All that it has of any volume: rows of `/disk`, images, exports of the kernel, each in a word.
+    ///
+    /// # Errors
+    /// Where the guest or the simulator does not answer.
+    pub fn held(&self) -> Result<BTreeSet<String>> {
+        let state: Value = serde_json::from_str(&http::request(self.control(), "GET", "/state", "")?)?;
+        let slots = state["disks"].as_array().into_iter().flatten().filter_map(|row| row["slot"].as_str());
+        let rows = slots.map(|slot| format!("/disk {slot}"));
+        Ok(rows.chain(self.images()?).chain(self.exports()?).collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Background>> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::machine::cache;
 use crate::process::output;
@@ -54,6 +55,13 @@ impl Builder {
         // Images that were built here are named so.
         let known = format!("localhost/{image} ");
         Ok(images.lines().find_map(|line| line.strip_prefix(&known)).map(|size| size.trim().to_owned()))
+    }
+
+    /// What an image says of itself: `User`, `Entrypoint`, `Labels` and the rest of OCI's configuration.
+    pub(super) fn configuration(&self, image: &str) -> Result<Value> {
+        let format = "{{json .OCIv1.Config}}";
+        let said = output(self.buildah("inspect").args(["--type", "image", "--format", format, image]))?;
+        serde_json::from_str(&said).with_context(|| format!("the configuration of {image}: {said}"))
     }
 
     /// A container of `image`; of nothing at all for `scratch`.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
+use super::Source;
 use super::builder::Container;
 use crate::process::{output, run};
 
@@ -41,6 +43,21 @@ mkfs.xfs -q -K xfs
 xfs_repair -n xfs 2>&1
 xfs_growfs -V
 ";
+
+/// That it says of itself what its users rely on, and what it is of.
+pub(super) fn configuration(said: &Value, source: &Source) -> Result<()> {
+    let label = |name: &str| &said["Labels"][format!("org.opencontainers.image.{name}")];
+    for (what, is, wanted) in [
+        ("its user", &said["User"], json!(NOBODY)),
+        ("its entrypoint", &said["Entrypoint"], json!(["/usr/bin/rds-csi"])),
+        ("its version", label("version"), json!(source.version)),
+        ("its commit", label("revision"), json!(source.revision)),
+        ("its licences", label("licenses"), json!("Apache-2.0")),
+    ] {
+        ensure!(*is == wanted, "the image says of {what} {is}, not {wanted}");
+    }
+    Ok(())
+}
 
 /// A controller whose device is down: it starts, serves and stops all the same. The address is loopback's port 1.
 const CONTROLLER: &str = "

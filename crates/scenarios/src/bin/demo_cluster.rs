@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use microvm::Kernel;
-use scenarios::{Steps, WholeCluster, shell_pod};
+use scenarios::{BUSYBOX, ClusterOptions, Steps, WholeCluster, shell_pod};
 use serde_json::Value;
-use testbed::objects::Usage;
+use testbed::objects::{self, Usage};
 
 /// What is written on node a and read on node b.
 const PAYLOAD_MIB: u64 = 8;
@@ -18,7 +18,8 @@ fn main() -> Result<ExitCode> {
         let cluster = boot(kernel, steps)?;
         let lived = life(&cluster, steps);
         if keep {
-            play(&cluster);
+            steps.step("something to begin with is written", || playground(&cluster))?;
+            play();
         }
         lived
     })
@@ -29,7 +30,9 @@ fn boot(kernel: Kernel, steps: &mut Steps) -> Option<WholeCluster> {
         "a Kubernetes control plane, rds-csi with its sidecars, an RDS, and nodes a and b with kubelets on Linux {}",
         kernel.version()
     );
-    steps.step(&line, || WholeCluster::boot(kernel, &["a", "b"], &WholeCluster::options()))
+    // As the chart has it: a standby beside the one that leads.
+    let options = ClusterOptions { replicas: 2, ..WholeCluster::options() };
+    steps.step(&line, || WholeCluster::boot(kernel, &["a", "b"], &options))
 }
 
 /// Every step; a failed one ends the life, since the next would prove nothing.
@@ -104,10 +107,27 @@ fn events(cluster: &WholeCluster) -> Result<String> {
     Ok(cluster.control_plane.kubectl(&["get", "events", "-A", "--sort-by=.metadata.creationTimestamp"])?)
 }
 
+/// Writes a claim and a pod for somebody to begin with, and prints how kubectl reaches the cluster.
+fn playground(cluster: &WholeCluster) -> Result<()> {
+    let claim = objects::claim("playground", "rds-ext4", "64Mi", Usage::FILESYSTEM);
+    let pod = shell_pod("playground", "a", &["playground"], "date >>/playground/log");
+    let file = cluster.control_plane.folder().join("playground.yaml");
+    std::fs::write(&file, objects::list(vec![claim, pod]).to_string())?;
+    let kubectl = cluster.admin().line();
+    println!(
+        "the cluster is yours, until Enter or Ctrl-C:\n\n\
+         {kubectl} get pods -A\n\
+         {kubectl} apply -f {}    # a claim, and a pod on node a that writes to it\n\
+         {kubectl} get storageclasses\n\n\
+         Nothing is pulled: your pods take the image {BUSYBOX}, with imagePullPolicy: Never.\n",
+        file.display()
+    );
+    Ok(())
+}
+
 /// Leaves the cluster to somebody until Enter is pressed. An interrupt ends it too: what it is made of ends with this
 /// process.
-fn play(cluster: &WholeCluster) {
-    println!("the cluster is yours, until Enter or Ctrl-C:\n\n{} get pods -A\n", cluster.admin().line());
+fn play() {
     let mut line = String::new();
     // Where there is no input, there is nobody to press Enter.
     if matches!(std::io::stdin().read_line(&mut line), Ok(0) | Err(_)) {

@@ -63,6 +63,12 @@ impl Release {
         Ok(Self { helm: tools.program("helm")?, kubeconfig, values: file })
     }
 
+    /// The file with the values of the installation.
+    #[must_use]
+    pub fn values(&self) -> &Path {
+        &self.values
+    }
+
     /// `helm install`, to the end: every pod is ready.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The driver's own pods: which there are, which leads, what they have said, and their ends.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -22,6 +23,15 @@ impl WholeCluster {
         Ok(pods.iter().map(name_of).collect())
     }
 
+    /// The nodes that controllers are on.
+    ///
+    /// # Errors
+    /// Where the API server does not answer.
+    pub fn nodes_of_controllers(&self) -> Result<BTreeSet<String>> {
+        let pods = self.pods_of("controller")?;
+        Ok(pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).map(str::to_owned).collect())
+    }
+
     /// The name of the pod that the Lease says leads; `None` while none does.
     ///
     /// # Errors
@@ -39,6 +49,16 @@ impl WholeCluster {
     pub fn wait_for_leader(&self) -> Result<String> {
         let leads = wait_until("a controller leads", READY, || Ok(self.leader().ok().flatten()));
         leads.with_context(|| self.driver_report())
+    }
+
+    /// The image of the driver, as its pods have it.
+    ///
+    /// # Errors
+    /// Where there is no pod of it.
+    pub fn driver_image(&self) -> Result<String> {
+        let pods = self.pods_of("node")?;
+        let image = pods.first().and_then(|pod| pod["spec"]["containers"][0]["image"].as_str());
+        Ok(image.context("no pod of the driver on a node")?.to_owned())
     }
 
     /// The name of the driver's pod on a node.

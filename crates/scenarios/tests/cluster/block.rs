@@ -1,7 +1,7 @@
 //! A raw block claim: a device in the pod, the same bytes on the other node.
 
 use anyhow::{Result, ensure};
-use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_block_pod};
+use scenarios::{Steps, WholeCluster, shell_block_pod};
 use testbed::objects::{self, Usage};
 
 use crate::said;
@@ -12,7 +12,7 @@ const BYTES: &str = "67108864";
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("raw block PVC of 64 MiB is bound", || {
-        cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "64Mi", Usage::BLOCK))
+        cluster.bind(&objects::claim(CLAIM, "rds-block", "64Mi", Usage::BLOCK))
     })?;
     steps.step("its pod on a has a device of that size", || run(cluster, "block-a", "a"))?;
     let written = steps.step("it writes 8 MiB at its end", || {

@@ -1,20 +1,21 @@
 //! A ReadWriteMany block claim on two nodes; a third is refused, and the claim says why.
 
 use anyhow::{Result, ensure};
-use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_block_pod};
+use scenarios::{Steps, WholeCluster, shell_block_pod};
 use testbed::objects::{self, Usage};
 use testbed::wait_until;
 
+use crate::reasons::Reasons;
 use crate::said::{self, CONTROLLER};
 
 const CLAIM: &str = "shared";
 
 /// Reasons of the Events that it makes.
-pub(crate) const SAYS: &[&str] = &["VolumeAttached", "VolumeDetached", "AttachmentConflict"];
+pub(crate) const SAYS: Reasons = Reasons::just(&["VolumeAttached", "VolumeDetached", "AttachmentConflict"]);
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("ReadWriteMany block PVC is bound", || {
-        cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "64Mi", Usage::SHARED_BLOCK))
+        cluster.bind(&objects::claim(CLAIM, "rds-kubevirt", "64Mi", Usage::SHARED_BLOCK))
     })?;
     steps.step("pods on a and b have it at once, and b reads what a writes", || {
         run(cluster, "a")?;

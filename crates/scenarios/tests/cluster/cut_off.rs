@@ -8,14 +8,15 @@ use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_deployment, shell_pod}
 use testbed::objects::{self, Usage};
 use testbed::wait_until;
 
+use crate::reasons::Reasons;
 use crate::said;
 use crate::{deployment, file_system, writer};
 
 const NAME: &str = "cut";
 
 /// Reasons of the Events that it makes.
-pub(crate) const SAYS: &[&str] =
-    &["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"];
+pub(crate) const SAYS: Reasons =
+    Reasons::just(&["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"]);
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("PVC is bound", || {
@@ -60,7 +61,7 @@ fn moved(cluster: &WholeCluster, steps: &mut Steps, old: &str, exported: &str) -
         cluster.admin().run(&["delete", "pod", old, "--force", "--grace-period=0"])
     })?;
     let pod = steps.step("after six minutes Kubernetes detaches by force: the pod runs elsewhere", || {
-        deployment::wait_until_not_on(cluster, NAME, "a")
+        deployment::wait_until_not_on(cluster, (NAME, "a"), deployment::BY_FORCE)
     })?;
     steps.step("what a had synced is there, and the volume has another name now", || {
         writer::wait_for_lines(cluster, &pod, 3)?;

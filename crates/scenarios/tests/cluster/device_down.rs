@@ -1,24 +1,25 @@
 //! The device is away, its management and its data, while claims are made and a pod is deleted: nothing is lost, and
 //! all is settled after its return.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_pod};
 use testbed::objects::{self, Usage};
 
-use crate::said::{self, CONTROLLER};
+use crate::reasons::{Reasons, Said};
+use crate::said;
 use crate::writer;
 
 const NEW: [&str; 3] = ["down-new-0", "down-new-1", "down-new-2"];
 
 /// Reasons of the Events that it makes.
-pub(crate) const SAYS: &[&str] = &[
+pub(crate) const SAYS: Reasons = Reasons::just(&[
     "VolumeAttached",
     "VolumeDetached",
     "RDSDisconnected",
     "RDSReconnected",
     "ConnectionFailure",
     "ConnectionRecovery",
-];
+]);
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("two PVCs are bound, pods on a and b write to them", || {
@@ -28,25 +29,28 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         }
         writer::wait_for_lines(cluster, "down-stays", 3)
     })?;
+    let before = steps.step("what was said until now is read", || Said::so_far(cluster))?;
     let ended_at = steps.step("the device is away: management is dead, the data link is cut", || {
         let written = writer::wait_for_lines(cluster, "down-ends", 3)?;
         cluster.rds.stop_simulator();
         cluster.rds.guest.link().cut();
         anyhow::Ok(written)
     })?;
-    let told = away(cluster, steps);
+    let told = away(cluster, steps, &before);
     steps.step("the device is back", || {
         cluster.rds.guest.link().restore();
         cluster.rds.start_simulator()
     })?;
     told?;
-    settled(cluster, steps, ended_at)?;
+    settled(cluster, steps, &before, ended_at)?;
     deleted(cluster, steps)
 }
 
-fn away(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
-    steps
-        .step("event: RDSDisconnected on the leader's Pod", || edge(cluster, "Warning", "RDSDisconnected"))?;
+fn away(cluster: &WholeCluster, steps: &mut Steps, before: &Said) -> Option<()> {
+    let lost = steps.step("event: RDSDisconnected on the leader's Pod", || {
+        before.and_then(cluster, "RDSDisconnected", " lost: ")
+    })?;
+    println!("{lost}");
     steps.step("three PVCs are made, the pod on a is deleted", || {
         let all = NEW.map(|name| objects::claim(name, STORAGE_CLASS, "16Mi", Usage::FILESYSTEM));
         cluster.admin().create(&objects::list(all.to_vec()))?;
@@ -70,11 +74,14 @@ fn away(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     })
 }
 
-fn settled(cluster: &WholeCluster, steps: &mut Steps, ended_at: u64) -> Option<()> {
-    steps.step("event: RDSReconnected", || edge(cluster, "Normal", "RDSReconnected"))?;
-    steps.step("the three PVCs are bound", || {
-        NEW.iter()
-            .try_for_each(|claim| cluster.control_plane.wait_until_bound(claim, WholeCluster::SOON).map(drop))
+fn settled(cluster: &WholeCluster, steps: &mut Steps, before: &Said, ended_at: u64) -> Option<()> {
+    steps.step("event: RDSReconnected", || before.and_then(cluster, "RDSReconnected", " restored after "))?;
+    steps.step("the three PVCs are bound, and a pod runs with one of them", || {
+        for claim in NEW {
+            cluster.control_plane.wait_until_bound(claim, WholeCluster::SOON)?;
+        }
+        cluster.run_pod(&shell_pod(NEW[0], "a", &[NEW[0]], "true"))?;
+        cluster.end_pod(NEW[0])
     })?;
     steps.step("the deleted pod is gone, and its volume detached", || {
         cluster.admin().wait(&["pod/down-ends", "--for=delete"], WholeCluster::SOON)?;
@@ -111,13 +118,4 @@ fn deleted(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         cluster.wait_until_all_detached()?;
         ["down-ends", "down-stays"].iter().chain(&NEW).try_for_each(|claim| cluster.delete_claim(claim))
     })
-}
-
-/// The management connection's edge, on the Pod of a controller.
-fn edge(cluster: &WholeCluster, level: &str, reason: &str) -> Result<()> {
-    cluster.control_plane.wait_for_event(reason, WholeCluster::SOON, |event| {
-        (event.kind.as_str(), event.namespace.as_str()) == ("Pod", scenarios::NAMESPACE)
-            && (event.level.as_str(), event.component.as_str()) == (level, CONTROLLER)
-    })?;
-    Ok(())
 }

@@ -4,13 +4,16 @@ use anyhow::{Context, Result, ensure};
 use scenarios::documents::{self, Block};
 use scenarios::{BUSYBOX, NAMESPACE, Shell, Steps, WholeCluster};
 
+use crate::reasons::Reasons;
+
 /// What somebody has at this point: the device's password and the certificate of its authority, as files.
 const FILES: &str =
     "kubectl -n rds-csi get secret rds-credentials -o jsonpath='{.data.password}' | base64 -d >password
 kubectl -n rds-csi get secret rds-ca -o jsonpath='{.data.ca\\.crt}' | base64 -d >ca.crt";
 
 /// Reasons of the Events that it makes.
-pub(crate) const SAYS: &[&str] = &["VolumeAttached", "VolumeDetached", "StartupReconciliation"];
+pub(crate) const SAYS: Reasons =
+    Reasons::just(&["VolumeAttached", "VolumeDetached", "StartupReconciliation"]);
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let shell = steps.step(

@@ -6,6 +6,7 @@ use scenarios::{NAMESPACE, STORAGE_CLASS, Steps, WholeCluster, http};
 use testbed::objects::{self, Usage};
 use testbed::wait_until;
 
+use crate::reasons::Reasons;
 use crate::said::CONTROLLER;
 
 /// So slow that ten disks take seconds: each needs some requests, which the device serves one after the other.
@@ -14,9 +15,13 @@ const FAST: &str = r#"{"millis": 0}"#;
 /// As many as are there when the leader is killed, at least.
 const BEGUN: usize = 2;
 
+/// What is said of it: nothing of volumes, which no node gets.
+pub(crate) const SAYS: Reasons = Reasons::just(&["StartupReconciliation"]);
+
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let claims: Vec<String> = (0..10).map(|number| format!("ten-{number}")).collect();
     let before = steps.step("the device's disks are counted", || cluster.rds.images())?.len();
+    let held = cluster.rds.held();
     let killed = steps.step("ten PVCs at once; the leader is killed in the middle", || {
         http::request(cluster.rds.control(), "POST", "/latency", SLOW)?;
         let all = claims.iter().map(|name| objects::claim(name, STORAGE_CLASS, "16Mi", Usage::BLOCK));
@@ -24,17 +29,20 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         kill_after(cluster, before + BEGUN, before + claims.len())
     })?;
     let next = steps.step("the other leads", || {
+        http::request(cluster.rds.control(), "POST", "/latency", FAST)?;
         Ok::<_, anyhow::Error>(wait_until("another leads", WholeCluster::SOON, || {
             Ok(cluster.leader().ok().flatten().filter(|leader| *leader != killed))
         })?)
     })?;
     steps.step("all ten are bound, by ten disks", || {
-        http::request(cluster.rds.control(), "POST", "/latency", FAST)?;
         for claim in &claims {
             cluster.control_plane.wait_until_bound(claim, WholeCluster::SOON)?;
         }
         let images = cluster.rds.images()?;
         ensure!(images.len() == before + claims.len(), "{before} disks became {}: {images:#?}", images.len());
+        // A row and its image each; nothing is exported.
+        let (held, now) = (held?, cluster.rds.held()?);
+        ensure!(now.len() == held.len() + 2 * claims.len(), "{held:#?} became {now:#?}");
         Ok(())
     })?;
     steps.step("event: the new leader has rebuilt what was there", || {

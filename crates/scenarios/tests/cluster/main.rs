@@ -16,10 +16,12 @@ mod file_system;
 mod growth;
 mod kubelet_restarted;
 mod leader_killed;
+mod maintained;
 mod mistakes;
 mod moved;
 mod node_killed;
 mod pods;
+mod reasons;
 mod said;
 mod scraped;
 mod single_pod;
@@ -34,13 +36,13 @@ use anyhow::{Result, ensure};
 use microvm::Kernel;
 use scenarios::{ClusterOptions, Steps, WholeCluster, kernel};
 
-use crate::said::{COMES_AND_GOES, Said};
+use crate::reasons::{COMES_AND_GOES, Reasons, Said};
 
 /// Something that happens to a cluster, step by step; `None` where a step failed, and what follows would prove
 /// nothing.
 type Told = fn(&WholeCluster, &mut Steps) -> Option<()>;
-/// Its name, its cluster's nodes, what happens, and the reasons of all Events that the driver says of it.
-type Story = (&'static str, &'static [&'static str], Told, &'static [&'static str]);
+/// Its name, its cluster's nodes, what happens, and what the driver says of it.
+type Story = (&'static str, &'static [&'static str], Told, Reasons);
 
 /// The nodes of a cluster: two to move between, as few as an emulating machine has to bear.
 const TWO: &[&str] = &["a", "b"];
@@ -49,22 +51,23 @@ const THREE: &[&str] = &["a", "b", "c"];
 
 /// All of them, each with its cluster's nodes; those that a node does not survive last.
 const STORIES: &[Story] = &[
-    ("pods", TWO, pods::told, &COMES_AND_GOES),
-    ("moved-ext4", TWO, moved::ext4, &COMES_AND_GOES),
-    ("moved-xfs", TWO, moved::xfs, &COMES_AND_GOES),
-    ("block", TWO, block::told, &COMES_AND_GOES),
-    ("growth", TWO, growth::told, &COMES_AND_GOES),
+    ("pods", TWO, pods::told, Reasons::just(&[])),
+    ("moved-ext4", TWO, moved::ext4, COMES_AND_GOES),
+    ("moved-xfs", TWO, moved::xfs, COMES_AND_GOES),
+    ("block", TWO, block::told, COMES_AND_GOES),
+    ("growth", TWO, growth::told, COMES_AND_GOES),
     ("mistakes", TWO, mistakes::told, mistakes::SAYS),
-    ("single-pod", TWO, single_pod::told, &COMES_AND_GOES),
-    ("kubelet-restarted", TWO, kubelet_restarted::told, &COMES_AND_GOES),
-    ("stateful-set", TWO, stateful_set::told, &COMES_AND_GOES),
-    ("scraped", TWO, scraped::told, &[]),
-    ("leader-killed", TWO, leader_killed::told, &["StartupReconciliation"]),
+    ("single-pod", TWO, single_pod::told, COMES_AND_GOES),
+    ("kubelet-restarted", TWO, kubelet_restarted::told, COMES_AND_GOES),
+    ("stateful-set", TWO, stateful_set::told, COMES_AND_GOES),
+    ("scraped", TWO, scraped::told, Reasons::just(&[])),
+    ("leader-killed", TWO, leader_killed::told, leader_killed::SAYS),
     ("device-down", TWO, device_down::told, device_down::SAYS),
-    ("upgrade", TWO, upgrade::told, &COMES_AND_GOES),
+    ("upgrade", TWO, upgrade::told, COMES_AND_GOES),
+    ("maintained", TWO, maintained::told, maintained::SAYS),
     ("uninstall", TWO, uninstall::told, uninstall::SAYS),
     ("documented", TWO, documented::told, documented::SAYS),
-    ("node-killed", TWO, node_killed::told, &COMES_AND_GOES),
+    ("node-killed", TWO, node_killed::told, COMES_AND_GOES),
     ("cut-off", TWO, cut_off::told, cut_off::SAYS),
     ("conflict", THREE, conflict::told, conflict::SAYS),
 ];
@@ -102,24 +105,40 @@ fn boot(kernel: Kernel, nodes: &[&str], steps: &mut Steps) -> Option<WholeCluste
     );
     let controller = vec!["--rwx-plain-pods".to_owned()];
     let options = ClusterOptions { replicas: 2, controller, ..WholeCluster::options() };
-    steps.step(&line, || WholeCluster::boot(kernel, nodes, &options))
+    let cluster = steps.step(&line, || WholeCluster::boot(kernel, nodes, &options))?;
+    steps.step("it has no way out, and the two controllers are on two nodes", || as_promised(&cluster))?;
+    Some(cluster)
+}
+
+fn as_promised(cluster: &WholeCluster) -> Result<()> {
+    let interfaces: Vec<_> =
+        std::fs::read_dir("/sys/class/net")?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    ensure!(interfaces == ["lo"], "this network has {interfaces:?}");
+    let on = cluster.nodes_of_controllers()?;
+    ensure!(on.len() == 2, "the controllers are on {on:?}");
+    Ok(())
 }
 
 fn tell(stories: &[&Story], cluster: &WholeCluster, steps: &mut Steps) {
-    for (name, _, told, reasons) in stories {
-        println!("-- {name}");
-        if told_with_events(cluster, steps, *told, reasons).is_none() {
+    for story in stories {
+        println!("-- {}", story.0);
+        if told_to_its_end(story, cluster, steps).is_none() {
             aftermath::print(cluster);
             aftermath::clean(cluster);
         }
     }
 }
 
-fn told_with_events(cluster: &WholeCluster, steps: &mut Steps, told: Told, reasons: &[&str]) -> Option<()> {
-    let before = Said::so_far(cluster);
+/// What happens; what is said of it and no more; and the device has what it had.
+fn told_to_its_end((_, _, told, reasons): &Story, cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    let (before, held) = (Said::so_far(cluster), cluster.rds.held());
     told(cluster, steps)?;
-    let reasons = reasons.iter().copied().collect();
-    steps.step(&format!("kubectl get events: {reasons:?} of the driver, and no other"), || {
-        before?.then(cluster, &reasons)
+    steps.step(&format!("kubectl get events: of the driver {:?}, and no other", reasons.always), || {
+        before?.just(cluster, *reasons)
+    })?;
+    steps.step("the RDS has the rows, images and exports that it had", || {
+        let (before, now) = (held?, cluster.rds.held()?);
+        ensure!(before == now, "{before:#?} became {now:#?}");
+        Ok(())
     })
 }

@@ -5,13 +5,18 @@ use anyhow::{Context, Result, ensure};
 use scenarios::{NAMESPACE, STORAGE_CLASS, Steps, WholeCluster, shell_pod};
 use serde_json::json;
 use testbed::objects::{self, Usage};
-use testbed::wait_until;
 
+use crate::reasons::{Reasons, Said};
 use crate::said::{self, NODE};
 
 /// Reasons of the Events that it makes.
-pub(crate) const SAYS: &[&str] =
-    &["VolumeAttached", "VolumeDetached", "ConnectionFailure", "RDSDisconnected", "RDSReconnected"];
+pub(crate) const SAYS: Reasons = Reasons::just(&[
+    "VolumeAttached",
+    "VolumeDetached",
+    "ConnectionFailure",
+    "RDSDisconnected",
+    "RDSReconnected",
+]);
 
 const MISSPELT: &str = "misspelt";
 const CLAIM: &str = "forgotten";
@@ -25,6 +30,7 @@ const SECRET: [&str; 4] = ["-n", NAMESPACE, "secret", "rds-credentials"];
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     misspelt_class(cluster, steps)?;
     forgotten_module(cluster, steps)?;
+    misspelt_flag(cluster, steps)?;
     wrong_password(cluster, steps)
 }
 
@@ -36,7 +42,8 @@ fn misspelt_class(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
             cluster.admin().create(&class)?;
             cluster.admin().create(&objects::claim(MISSPELT, MISSPELT, "64Mi", Usage::FILESYSTEM))?;
             cluster.control_plane.wait_for_event("ProvisioningFailed", WholeCluster::SOON, |event| {
-                event.name == MISSPELT && event.message.contains("nvmeAdress")
+                event.name == MISSPELT
+                    && ["nvmeAdress", "nvmeAddress"].iter().all(|word| event.message.contains(word))
             })?;
             ensure!(cluster.rds.images()? == images, "{:?}", cluster.rds.images()?);
             cluster.admin().run(&["delete", "pvc", MISSPELT])?;
@@ -72,7 +79,34 @@ fn forgotten_module(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     })
 }
 
+fn misspelt_flag(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    let said = steps.step("a flag that there is not: the pod ends, and its status says why", || {
+        cluster.admin().create(&json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": MISSPELT, "namespace": "default" },
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [{
+                    "name": "rds-csi", "image": cluster.driver_image()?, "imagePullPolicy": "Never",
+                    "args": ["node", "--endpiont=unix:///csi.sock"],
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                }],
+            },
+        }))?;
+        let failed = ["--for=jsonpath={.status.phase}=Failed", &format!("pod/{MISSPELT}")];
+        cluster.admin().wait(&failed, WholeCluster::SOON)?;
+        let why = "jsonpath={.status.containerStatuses[0].state.terminated.message}";
+        let said = cluster.admin().run(&["get", "pod", MISSPELT, "-o", why])?;
+        let last = said.trim_end().lines().last().unwrap_or_default();
+        ensure!(last.contains("--endpiont"), "its last line is not why: {said}");
+        anyhow::Ok(last.to_owned())
+    });
+    println!("{}", said.as_deref().unwrap_or_default());
+    steps.step("it is deleted", || cluster.end_pod(MISSPELT))?;
+    said.map(drop)
+}
+
 fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+    let before = steps.step("what was said until now is read", || Said::so_far(cluster))?;
     let right = steps.step("the Secret gets a password that the device does not take", || {
         let get = [&["get"][..], &SECRET, &["-o", "jsonpath={.data.password}"]].concat();
         let right = cluster.admin().run(&get)?;
@@ -80,7 +114,7 @@ fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         anyhow::Ok(right)
     })?;
     let told = steps.step("the leader says so on its pod, and stays ready", || {
-        edge(cluster, "RDSDisconnected", "may not log in")?;
+        println!("{}", before.and_then(cluster, "RDSDisconnected", "may not log in")?);
         let leader = cluster.leader()?.context("no leader")?;
         Ok::<_, anyhow::Error>(cluster.admin().wait(
             &["-n", NAMESPACE, &format!("pod/{leader}"), "--for=condition=Ready"],
@@ -89,7 +123,7 @@ fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     });
     steps.step("the right one: it is served again", || {
         set_password(cluster, &right)?;
-        edge(cluster, "RDSReconnected", "")?;
+        before.and_then(cluster, "RDSReconnected", "")?;
         cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "16Mi", Usage::FILESYSTEM))?;
         cluster.delete_claim(CLAIM)
     })?;
@@ -100,15 +134,5 @@ fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
 fn set_password(cluster: &WholeCluster, password: &str) -> Result<()> {
     let patch = json!({ "data": { "password": password } }).to_string();
     cluster.admin().run(&[&["patch"][..], &SECRET, &["-p", &patch]].concat())?;
-    Ok(())
-}
-
-/// Waits for the edge of the management's connection; the kubelet takes its time to write a Secret's files.
-fn edge(cluster: &WholeCluster, reason: &str, word: &str) -> Result<()> {
-    let events = wait_until(reason, WholeCluster::SOON, || {
-        let said = cluster.control_plane.events(reason)?;
-        Ok(said.iter().any(|event| event.message.contains(word)).then_some(said))
-    })?;
-    println!("{}", events.last().map(|event| event.message.as_str()).unwrap_or_default());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A claim's file system moves from one node to the other with its pod.
 
 use anyhow::{Result, ensure};
-use scenarios::{DRIVER, STORAGE_CLASS, Steps, WholeCluster, shell_pod};
+use scenarios::{Steps, WholeCluster, shell_pod};
 use testbed::objects::{self, Usage};
 
 use crate::said;
@@ -9,22 +9,15 @@ use crate::said;
 /// Writes bytes and their checksum, and syncs both.
 const WRITE: &str =
     "dd if=/dev/urandom of=/data/payload bs=1M count=8 && sha256sum /data/payload >/data/sum && sync";
-/// Where a StorageClass says which file system.
-const FILE_SYSTEM: &str = "csi.storage.k8s.io/fstype";
-/// The class of the stories for xfs.
-const XFS_CLASS: &str = "stories-xfs";
 
-/// With ext4.
+/// With ext4, by the class of the chart.
 pub(crate) fn ext4(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
-    told(cluster, steps, "ext4", STORAGE_CLASS)
+    told(cluster, steps, "ext4", "rds-ext4")
 }
 
-/// With xfs.
+/// With xfs, likewise.
 pub(crate) fn xfs(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
-    steps.step("a StorageClass for xfs", || {
-        cluster.admin().apply(&objects::storage_class(XFS_CLASS, DRIVER, &[(FILE_SYSTEM, "xfs")]))
-    })?;
-    told(cluster, steps, "xfs", XFS_CLASS)
+    told(cluster, steps, "xfs", "rds-xfs")
 }
 
 fn told(cluster: &WholeCluster, steps: &mut Steps, kind: &str, class: &str) -> Option<()> {

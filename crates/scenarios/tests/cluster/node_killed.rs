@@ -29,16 +29,19 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     moved?;
     file_system::end_and_check(cluster, NAME, steps)?;
     steps.step("events: attached to a, detached; attached elsewhere", || {
-        said::attached_and_detached(cluster, NAME, &["a"])
+        said::attached_and_detached(cluster, NAME, &["a", "b"])
     })?;
     steps.step("PVC deleted: nothing of it is on the RDS", || cluster.delete_claim(NAME))
 }
 
 fn moved(cluster: &WholeCluster, steps: &mut Steps, written: u64) -> Option<()> {
-    let pod = steps.step("tainted as out of service: the pod is moved", || {
-        cluster.control_plane.taint_out_of_service("a")?;
-        deployment::wait_until_not_on(cluster, NAME, "a")
-    })?;
+    let pod = steps.step(
+        "tainted as out of service: the pod is moved, before Kubernetes detaches by force",
+        || {
+            cluster.control_plane.taint_out_of_service("a")?;
+            deployment::wait_until_not_on(cluster, (NAME, "a"), WholeCluster::SOON)
+        },
+    )?;
     steps.step("every line that was synced is there, and it goes on", || {
         let last = writer::wait_for_lines(cluster, &pod, 3)?.max(written);
         writer::check(cluster, &pod, NAME, last)

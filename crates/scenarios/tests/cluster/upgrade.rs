@@ -42,7 +42,8 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
             still_writes(cluster)?;
             let volume = cluster.volume_of(STUCK)?;
             cluster.control_plane.wait_until_detached(&volume, "a", WholeCluster::SOON)?;
-            ensure!(!hangs(cluster)?, "a helper hangs still");
+            let left = stuck(cluster)?;
+            ensure!(left.is_none(), "it hangs still: {left:?}");
             Ok(())
         },
     )?;
@@ -54,20 +55,21 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
 }
 
 fn while_one_hangs(cluster: &WholeCluster, steps: &mut Steps, usual: Duration) -> Option<()> {
-    steps.step(
+    let helper = steps.step(
         "the device ends no write; a pod with unwritten bytes is deleted: a helper hangs in the kernel",
         || {
             cluster.rds.delay_writes(FOR_EVER)?;
             cluster.exec(STUCK, &format!("dd if=/dev/urandom of=/{STUCK}/late bs=64k count=1"))?;
             cluster.admin().run(&["delete", "pod", STUCK, "--wait=false"])?;
             Ok::<_, anyhow::Error>(wait_until("a helper in D on a", WholeCluster::SOON, || {
-                Ok(hangs(cluster).unwrap_or_default().then_some(()))
+                Ok(stuck(cluster).unwrap_or_default())
             })?)
         },
     )?;
     steps.step("helm upgrade: another pod of the plugin serves on a all the same", || {
         let time = upgrade(cluster, "second")?;
-        ensure!(hangs(cluster)?, "no helper hangs any more: nothing was proven");
+        let now = stuck(cluster)?;
+        ensure!(now.as_ref() == Some(&helper), "{helper} hung, and now {now:?}: nothing was proven");
         println!("without a pod that is ready: {usual:.1?}, and {time:.1?} with a helper that hangs");
         ensure!(time <= SERVES, "it took {time:?}, and {usual:?} with no helper that hangs");
         Ok(())
@@ -89,11 +91,12 @@ fn upgrade(cluster: &WholeCluster, round: &str) -> Result<Duration> {
     time
 }
 
-/// Whether a process of the driver on a waits in the kernel where nobody can kill it.
-fn hangs(cluster: &WholeCluster) -> Result<bool> {
+/// A helper on a that waits in the kernel where nobody can kill it: its process, and what it was started as.
+fn stuck(cluster: &WholeCluster) -> Result<Option<String>> {
     let look = "for process in /proc/[0-9]*; do grep -q '^State:.D' $process/status 2>/dev/null && \
-                tr '\\0' ' ' <$process/cmdline 2>/dev/null && echo; done; true";
-    Ok(cluster.node("a").guest.sh(look)?.contains("rds-csi"))
+                echo $process $(tr '\\0' ' ' <$process/cmdline 2>/dev/null); done; true";
+    let found = cluster.node("a").guest.sh(look)?;
+    Ok(found.lines().find(|line| line.contains("rds-csi helper")).map(str::to_owned))
 }
 
 /// It was never restarted, goes on, and every line is there.

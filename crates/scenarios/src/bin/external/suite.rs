@@ -67,7 +67,9 @@ impl Suite {
 
     /// The version of Kubernetes that it is of.
     pub(crate) fn version(&self) -> Result<String> {
-        Ok(output(self.command().arg("--version"))?.trim().to_owned())
+        // The first lines are of its driver file.
+        let said = output(self.command().arg("--version"))?;
+        Ok(said.lines().last().context("e2e.test has no version")?.to_owned())
     }
 
     /// The names of all images of Kubernetes' tests that are made here.
