@@ -59,9 +59,10 @@ impl Builder {
 
     /// What an image says of itself: `User`, `Entrypoint`, `Labels` and the rest of OCI's configuration.
     pub(super) fn configuration(&self, image: &str) -> Result<Value> {
-        let format = "{{json .OCIv1.Config}}";
-        let said = output(self.buildah("inspect").args(["--type", "image", "--format", format, image]))?;
-        serde_json::from_str(&said).with_context(|| format!("the configuration of {image}: {said}"))
+        let said = output(self.buildah("inspect").args(["--type", "image", image]))?;
+        let all: Value =
+            serde_json::from_str(&said).with_context(|| format!("what buildah knows of {image}"))?;
+        Ok(all["OCIv1"]["config"].clone())
     }
 
     /// A container of `image`; of nothing at all for `scratch`.
