@@ -31,6 +31,14 @@ pub(crate) fn base(cache: &Cache, kernel: &Unpacked) -> Result<PathBuf> {
     Ok(place)
 }
 
+/// The absolute paths of the libraries and loaders that programs of this machine need; none if they are static.
+///
+/// # Errors
+/// Where `ldd` cannot be run.
+pub fn libraries_of(programs: &[&Path]) -> Result<Vec<String>> {
+    libraries::of(programs)
+}
+
 /// Adds the shared libraries of the host's programs to a tree, where the programs look for them.
 pub(crate) fn add_libraries(tree: &mut Tree, programs: &[&Path]) -> Result<()> {
     for library in libraries::of(programs)? {

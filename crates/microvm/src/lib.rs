@@ -54,6 +54,7 @@ mod wire;
 
 pub use error::{Error, Result};
 pub use guest::{Background, Command, Dialer, Forward, GIB, Guest, GuestBuilder, HOST, Link, MIB, Output};
+pub use initramfs::libraries_of;
 pub use kernel::Kernel;
 pub use lab::Lab;
 pub use provision::{RootImage, provision};

@@ -25,19 +25,28 @@ pub struct ContainerImage<'a> {
     names: Vec<&'a str>,
     /// Its path on this machine and in the image, and its arguments where a pod has none.
     program: Option<(&'a Path, &'a str, &'a [&'a str])>,
+    /// Programs of this machine in the place of busybox's of their names.
+    instead: Vec<&'a Path>,
 }
 
 impl<'a> ContainerImage<'a> {
     /// One that sleeps, under a name with a tag.
     #[must_use]
     pub fn shell(name: &'a str) -> Self {
-        Self { names: vec![name], program: None }
+        Self { names: vec![name], program: None, instead: Vec::new() }
     }
 
     /// The same under another name as well.
     #[must_use]
     pub fn also(mut self, name: &'a str) -> Self {
         self.names.push(name);
+        self
+    }
+
+    /// With a program of this machine, and its shared libraries, in the place of busybox's of that name.
+    #[must_use]
+    pub fn with(mut self, program: &'a Path) -> Self {
+        self.instead.push(program);
         self
     }
 
@@ -55,6 +64,9 @@ impl<'a> ContainerImage<'a> {
     pub fn archive(&self) -> Result<Vec<u8>> {
         let root = tempfile::tempdir()?;
         busybox_in(root.path())?;
+        for program in &self.instead {
+            put_instead(root.path(), program)?;
+        }
         let Some((program, path, arguments)) = self.program else {
             let config = json!({ "Cmd": ["/bin/busybox", "sleep", FOR_EVER], "Env": ["PATH=/bin"] });
             return archive(&self.names, &tar(root.path())?, &config);
@@ -78,6 +90,19 @@ fn busybox_in(root: &Path) -> Result<()> {
         if applet != "busybox" {
             symlink("busybox", bin.join(applet))?;
         }
+    }
+    Ok(())
+}
+
+/// Puts a program where busybox's of its name was, and its libraries where it looks for them.
+fn put_instead(root: &Path, program: &Path) -> Result<()> {
+    let place = root.join("bin").join(program.file_name().context("a program has a name")?);
+    fs::remove_file(&place).with_context(|| format!("busybox has no {}", program.display()))?;
+    fs::copy(program, place).with_context(|| program.display().to_string())?;
+    for library in microvm::libraries_of(&[program])? {
+        let place = root.join(library.trim_start_matches('/'));
+        fs::create_dir_all(place.parent().context("a library has a folder")?)?;
+        fs::copy(library, place)?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ const MISSPELT: &str = "misspelt";
 const CLAIM: &str = "forgotten";
 /// Nothing is connected on the node; who looks for the module finds none.
 const TAKE_MODULE: &str = "for file in $(find /lib/modules/ -name 'nvme-tcp.ko*'); do mv $file $file.away; done; \
-                           rmmod nvme_tcp";
+                           busybox rmmod nvme_tcp";
 const BRING_MODULE: &str = "for file in $(find /lib/modules/ -name 'nvme-tcp.ko*.away'); do mv $file ${file%.away}; \
                             done; modprobe nvme_tcp";
 const SECRET: [&str; 4] = ["-n", NAMESPACE, "secret", "rds-credentials"];

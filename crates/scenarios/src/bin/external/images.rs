@@ -1,5 +1,7 @@
 //! The images of Kubernetes' tests, made here under the names that the suite asks for.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use scenarios::{ContainerImage, WholeCluster};
 use testbed::Tools;
@@ -7,8 +9,10 @@ use testbed::Tools;
 /// What most pods of the suite run: a server, a writer and checker of files, and what enters a node's namespaces.
 const AGNHOST: &str = "agnhost";
 /// Images of which the storage specs need a shell and the programs of a small Unix, no more: `nginx` only executes a
-/// script, `glibc-dns-testing` only reads and writes with dd.
-const SHELLS: [&str; 4] = ["busybox", "nginx", "glibc-dns-testing", "pause"];
+/// script.
+const SHELLS: [&str; 3] = ["busybox", "nginx", "pause"];
+/// What specs read and write raw devices with, past caches, by flags that only this dd knows.
+const COREUTILS: &str = "glibc-dns-testing";
 
 /// Makes them and gives them to every node. Of the names, `registry/name:tag`, those are taken that storage specs use.
 pub(crate) fn import(cluster: &WholeCluster, tools: &Tools, names: &[String]) -> Result<()> {
@@ -19,7 +23,8 @@ pub(crate) fn import(cluster: &WholeCluster, tools: &Tools, names: &[String]) ->
     };
     let program = tools.program(AGNHOST)?;
     let agnhost = called(&[AGNHOST])?.running(&program, "/agnhost", &["pause"]);
-    for image in [called(&SHELLS)?, agnhost] {
+    let coreutils = called(&[COREUTILS])?.with(Path::new("/bin/dd"));
+    for image in [called(&SHELLS)?, coreutils, agnhost] {
         let archive = image.archive()?;
         for node in &cluster.nodes {
             node.import_image(archive.clone())?;
