@@ -115,6 +115,8 @@ fn as_promised(cluster: &WholeCluster) -> Result<()> {
     let all = std::fs::read_to_string("/proc/self/net/dev")?;
     let interfaces: Vec<_> = all.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
     ensure!(interfaces == ["lo"], "this network has {interfaces:?}");
+    // What is said of the installation is no story's.
+    cluster.control_plane.wait_for_event("StartupReconciliation", WholeCluster::SOON, |_| true)?;
     let on = cluster.nodes_of_controllers()?;
     ensure!(on.len() == 2, "the controllers are on {on:?}");
     Ok(())
