@@ -5,6 +5,7 @@ pub(crate) mod controller;
 pub(crate) mod device;
 pub(crate) mod election;
 pub(crate) mod kubernetes;
+pub(crate) mod log_filter;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod plugin;

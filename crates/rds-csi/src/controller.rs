@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: ControllerArguments) -> Result<(), Failure> {
         fence,
     } = arguments;
     telemetry::start(telemetry).map_err(Failure::Setup)?;
-    let policy = policy(attachments).map_err(Failure::Setup)?;
+    let policy = policy(attachments);
     let (cluster_id, pool_reserve) = (volumes.cluster_id.take(), volumes.pool_reserve);
     let configure = configuration(volumes, fence).map_err(Failure::Setup)?;
     let device = device::open(device).map_err(Failure::Setup)?;
@@ -108,18 +108,14 @@ fn configuration(
     })
 }
 
-fn policy(arguments: AttachmentArguments) -> anyhow::Result<AttachmentPolicy> {
+fn policy(arguments: AttachmentArguments) -> AttachmentPolicy {
     let AttachmentArguments {
         attachment_grace_period: grace,
         attachment_reconcile_interval: reconcile_interval,
         rwx_plain_pods,
         pods_unreadable,
     } = arguments;
-    ensure!(
-        reconcile_interval > Duration::ZERO,
-        "--attachment-reconcile-interval 0s would look at all attachments without end; give a time, as in 5m"
-    );
-    Ok(AttachmentPolicy { grace, reconcile_interval, rwx_plain_pods, pods_unreadable })
+    AttachmentPolicy { grace, reconcile_interval, rwx_plain_pods, pods_unreadable }
 }
 
 /// What is known before anything is asked.

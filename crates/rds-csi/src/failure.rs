@@ -1,6 +1,8 @@
 //! How the process ends when it does not end well.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::mem;
 use std::process::ExitCode;
 
 /// Why the process ends, and with which exit code.
@@ -13,16 +15,25 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// One line on stderr, and the exit code.
+    /// One line on stderr, the last one, and the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let (error, code) = match self {
             Self::Setup(error) => (error, 2),
             Self::Serving(error) => (error, 1),
         };
         // Not by tracing: where the setup failed there may be no subscriber yet.
-        eprintln!("rds-csi: {}", one_line(error.as_ref()));
+        last_line(&one_line(error.as_ref()));
         ExitCode::from(code)
     }
+}
+
+/// Nobody writes to stderr any more: threads that still run would log after the line that says why the process ends, and
+/// an operator sees the end of what a pod said.
+fn last_line(text: &str) {
+    let mut stderr = io::stderr().lock();
+    // A stream that is closed has no reader.
+    let _ = writeln!(stderr, "rds-csi: {text}");
+    mem::forget(stderr);
 }
 
 /// Prints what clap has to tell. What is wrong is the last line as well: an operator sees that one of a pod that ended.
@@ -32,7 +43,7 @@ pub(crate) fn usage(told: &clap::Error) -> ExitCode {
     if !told.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("rds-csi: {}", what_is_wrong(&told.to_string()));
+    last_line(&what_is_wrong(&told.to_string()));
     ExitCode::from(2)
 }
 

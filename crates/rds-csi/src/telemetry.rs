@@ -10,7 +10,7 @@ use crate::arguments::telemetry::{LogFormat, TelemetryArguments};
 /// Starts logging. From here on a panic is a log line too, so that JSON logs stay JSON.
 pub(crate) fn start(arguments: TelemetryArguments) -> anyhow::Result<()> {
     let TelemetryArguments { log_format, log_level } = arguments;
-    let filter = EnvFilter::try_new(&log_level).with_context(|| format!("--log-level {log_level:?}"))?;
+    let filter = EnvFilter::try_new(log_level.as_str()).context("--log-level")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let installed = match log_format {
         LogFormat::Text => builder.with_ansi(false).try_init(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 
 use crate::error::{Error, ErrorKind};
 
@@ -49,6 +49,9 @@ impl Address {
         if authority.host().is_empty() || authority.as_str().contains('@') {
             return Err(wrong("it must be a host without a user: credentials come from files"));
         }
+        if !has_a_port_that_is_one(authority) {
+            return Err(wrong("a port is 1 to 65535"));
+        }
         if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
             return Err(wrong("it has a path"));
         }
@@ -73,6 +76,12 @@ impl fmt::Display for Address {
         let scheme = self.uri.scheme_str().unwrap_or_default();
         write!(f, "{scheme}://{}", self.uri.authority().map_or("", |authority| authority.as_str()))
     }
+}
+
+/// Whether what follows the host is nothing, or such a port. `http` reads any other as none, and the default would be used.
+fn has_a_port_that_is_one(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some_and(|port| port > 0))
 }
 
 fn refused_plain() -> Error {

@@ -61,6 +61,7 @@ impl Parameters {
                 .set(name, value)
                 .map_err(|problem| ParameterError { name: name.chars().take(80).collect(), problem })?;
         }
+        parameters.tunables.check()?;
         Ok(parameters)
     }
 
@@ -100,6 +101,20 @@ impl Tunables {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Whether they go together. Not asked of a volume's context: what was made before this was asked is served on.
+    fn check(&self) -> Result<(), ParameterError> {
+        let (fails, lost) = (self.fast_io_fail_tmo.map(i64::from), i64::from(self.ctrl_loss_tmo));
+        // The kernel only warns. -1 is for ever.
+        if lost < 0 || fails.is_none_or(|fails| fails < lost) {
+            return Ok(());
+        }
+        let problem = format!(
+            "not less than ctrlLossTmo, {lost} s, after which the path is given up and I/O fails anyway: \
+             give less, or leave it out"
+        );
+        Err(ParameterError { name: "fastIoFailTmo".into(), problem })
     }
 
     /// The keys and values that differ from the default.
@@ -202,6 +217,17 @@ mod tests {
             let error = Parameters::parse([(name, value)]).unwrap_err();
             assert_eq!(error.name, name);
         }
+    }
+
+    #[test]
+    fn io_that_is_to_fail_before_the_path_is_given_up_has_a_time_that_is_before() {
+        let parse = |fails, lost| Parameters::parse([("fastIoFailTmo", fails), ("ctrlLossTmo", lost)]);
+        for (fails, lost) in [("1800", "1800"), ("60", "0"), ("61", "60")] {
+            let error = parse(fails, lost).unwrap_err().to_string();
+            assert!(error.contains("\"fastIoFailTmo\"") && error.contains("ctrlLossTmo"), "{error}");
+        }
+        assert!(parse("86400", "-1").is_ok() && parse("59", "60").is_ok());
+        assert!(Parameters::parse([("fastIoFailTmo", "1800")]).is_err(), "the default is 1800");
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use super::election::ElectionArguments;
 use super::kubernetes::KubernetesArguments;
 use super::plugin::PluginArguments;
 use super::telemetry::TelemetryArguments;
-use super::values::{FENCING_VALUES, bytes, duration, fencing, pods_unreadable, pool_reserve};
+use super::values::{FENCING_VALUES, bytes, duration, fencing, interval, pods_unreadable, pool_reserve};
 
 /// `rds-csi controller`.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub(crate) struct AttachmentArguments {
     pub(crate) attachment_grace_period: Duration,
 
     /// How often all attachments are looked at, whatever the watches say
-    #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_parser = duration, default_value = "5m", value_name = "TIME")]
+    #[arg(long, env = "RDS_CSI_ATTACHMENT_RECONCILE_INTERVAL", value_parser = interval, default_value = "5m", value_name = "TIME")]
     pub(crate) attachment_reconcile_interval: Duration,
 
     /// Let two nodes share a ReadWriteMany block volume without a KubeVirt virtual machine

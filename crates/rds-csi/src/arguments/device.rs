@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use routeros::{Fingerprint, RestConfig};
 
-use super::values::duration;
+use super::values::{duration, interval};
 
 /// The device's management side.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(crate) struct DeviceArguments {
     pub(crate) max_in_flight: u16,
 
     /// How often the device's pools are read, and with them whether it answers
-    #[arg(long, env = "RDS_CSI_POLL_INTERVAL", value_parser = duration, default_value = "15s", value_name = "TIME")]
+    #[arg(long, env = "RDS_CSI_POLL_INTERVAL", value_parser = interval, default_value = "15s", value_name = "TIME")]
     pub(crate) poll_interval: Duration,
 
     /// How often the device's own figures are read for /metrics, while this controller leads; 0s for never

@@ -95,6 +95,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number with ms, s or m, as in 5s".into())
 }
 
+/// How often something is done: a time above 0, without which it would be done without a pause.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let asked = duration(text)?;
+    if asked.is_zero() { Err("expected a time above 0, as in 15s".into()) } else { Ok(asked) }
+}
+
 /// `1073741824`, `1024Mi`, `1Gi`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
@@ -144,6 +150,10 @@ mod tests {
         {
             assert!(duration(text).is_err(), "{text:?}");
         }
+        for text in ["0s", "0ms", "00m", "15"] {
+            assert!(interval(text).is_err(), "{text:?}");
+        }
+        assert_eq!(interval("1ms").unwrap(), Duration::from_millis(1));
         assert_eq!(bytes("1073741824").unwrap(), bytes("1Gi").unwrap());
         assert_eq!(bytes("16Ti").unwrap(), 16 << 40);
         for text in ["", "Gi", "0", "0Gi", "-1", "1G", "1.5Gi", "99999999Ti"] {

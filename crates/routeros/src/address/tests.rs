@@ -23,6 +23,9 @@ fn what_is_no_address_says_why() {
         ("https://", InvalidInput, "not a URL"),
         ("https://rds/rest", InvalidInput, "has a path"),
         ("https://rds?x", InvalidInput, "has a path"),
+        ("https://rds:65536", InvalidInput, "a port is 1 to 65535"),
+        ("https://rds:0", InvalidInput, "a port is 1 to 65535"),
+        ("https://[fd00::1]:", InvalidInput, "a port is 1 to 65535"),
         ("https://a b", InvalidInput, "not a URL"),
         ("", InvalidInput, "not a URL"),
     ];

@@ -20,6 +20,8 @@ const REGISTRY: &str = "localhost";
 /// The Secrets that the values name.
 const CREDENTIALS: &str = "rds-credentials";
 const AUTHORITY: &str = "rds-ca";
+/// A flag of the controller that the chart takes as a value only.
+const RWX_PLAIN_PODS: &str = "--rwx-plain-pods";
 /// Three nodes on two busy cores start a pod of four containers in minutes.
 const READY: &str = "--timeout=15m";
 
@@ -122,6 +124,8 @@ impl Release {
 /// What an operator writes for this device. The simulator serves a user in order, and was told so: no write waits for
 /// the device's 60 s.
 fn values(rds: &Rds, options: &ClusterOptions) -> Value {
+    let (shared, further): (Vec<_>, Vec<_>) =
+        options.controller.iter().partition(|flag| *flag == RWX_PLAIN_PODS);
     json!({
         "image": { "repository": DRIVER_IMAGE, "pullPolicy": "Never" },
         "sidecars": { "registry": REGISTRY, "pullPolicy": "Never" },
@@ -136,8 +140,9 @@ fn values(rds: &Rds, options: &ClusterOptions) -> Value {
         "controller": {
             "replicas": options.replicas,
             "leaseDuration": options.lease,
-            "extraArgs": options.controller,
+            "extraArgs": further,
         },
+        "attachments": { "rwxPlainPods": !shared.is_empty() },
         "storageClasses": [
             { "name": STORAGE_CLASS },
             { "name": "rds-ext4", "fsType": "ext4" },

@@ -1,5 +1,6 @@
 //! What a real API server takes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -34,7 +35,8 @@ fn every_rendered_manifest_is_taken_by_the_api_server() {
 }
 
 #[test]
-fn what_kustomize_makes_is_taken_by_the_api_server_and_has_what_the_example_sets() {
+fn what_kustomize_makes_is_taken_by_the_api_server_and_is_all_that_the_chart_has_with_what_the_example_sets()
+{
     let example = deploy("kustomize/example");
     let asked = ["apply", "--server-side", "--dry-run=server", "-o", "json", "-k", example.to_str().unwrap()];
     let objects = documents(&shared().kubectl(&asked).unwrap());
@@ -42,6 +44,15 @@ fn what_kustomize_makes_is_taken_by_the_api_server_and_has_what_the_example_sets
     let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     assert!(arguments.contains(&json!("--address=https://192.0.2.1")), "{arguments:?}");
     assert_eq!(of_kind(&objects, "DaemonSet")["metadata"]["namespace"], RELEASE);
+    let rendered = dry_run(shared(), "beside-kustomize", &template("least", &[]).unwrap());
+    assert_eq!(names(&objects), names(&rendered));
+}
+
+/// Kind and name of each but the Namespace, which helm makes by a flag.
+fn names(objects: &[Value]) -> BTreeSet<(&str, &str)> {
+    let named = objects.iter().map(|object| (&object["kind"], &object["metadata"]["name"]));
+    let named = named.map(|(kind, name)| (kind.as_str().unwrap(), name.as_str().unwrap()));
+    named.filter(|(kind, _)| *kind != "Namespace").collect()
 }
 
 #[test]

@@ -1,5 +1,12 @@
 //! Values that cannot be: refused before anything is installed, with a line that says what to do.
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use scenarios::binary;
+
+use crate::accepted::{dry_run, of_kind, shared};
+use crate::golden::CASES;
 use crate::helm::{render, template};
 
 /// Settings on top of the least values, and what is said.
@@ -31,6 +38,12 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["device.basePaths={/raid10/../flash}"], "at '/device/basePaths/0'"),
     (&["device.address=ssh://rds.example"], "at '/device/address'"),
     (&["device.address=https://user:secret@rds.example"], "at '/device/address'"),
+    (&["device.address=https://rds.example:65536"], "at '/device/address'"),
+    (&["device.address=https://rds.example:0"], "at '/device/address'"),
+    (&["device.address=https://[fd00::1"], "at '/device/address'"),
+    (&["device.address=https://[::1:2:3:4:5:6:7:8]"], "at '/device/address'"),
+    (&["device.dataAddress=[1:2:3:4::5:6:7:8]:4420"], "at '/device/dataAddress'"),
+    (&["device.pollInterval=0s"], "at '/device/pollInterval'"),
     (&["device.dataAddress=10.0.0.1\\,10.0.0.2"], "at '/device/dataAddress'"),
     (&["device.dataAddress=10.0.0.1:0"], "at '/device/dataAddress'"),
     (&["device.dataAddress=10.0.0.1:65536"], "at '/device/dataAddress'"),
@@ -41,6 +54,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["device.tls.fingerprint=ab:cd"], "at '/device/tls/fingerprint'"),
     (&["fencing.mode=maybe"], "at '/fencing/mode': value must be one of '', 'generation', 'host-nqn', 'off'"),
     (&["fencing.settle=5"], "at '/fencing/settle'"),
+    (&["fencing.settle=9999999999s"], "at '/fencing/settle'"),
     (&["attachments.reconcileInterval=0s"], "at '/attachments/reconcileInterval'"),
     (&["volumes.poolReserve=51"], "at '/volumes/poolReserve': maximum: got 51, want 50"),
     (&["volumes.maxSize=1TB"], "at '/volumes/maxSize'"),
@@ -49,6 +63,17 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["node.maxUnavailable=0"], "at '/node/maxUnavailable'"),
     (&["metrics.port=0"], "at '/metrics/port'"),
     (&["networkPolicy.dnsPorts={0}"], "at '/networkPolicy/dnsPorts/0': minimum: got 0, want 1"),
+    (&["log.level=loud"], "at '/log/level'"),
+    (&["log.level=info\\,inof"], "at '/log/level'"),
+    (&["log.level=routeros"], "at '/log/level'"),
+    (&["log.level=info\\,routeros=loud"], "at '/log/level'"),
+    (&["nqnPrefix=nqn.2000-02.com.MikroTik"], "at '/nqnPrefix'"),
+    (&["nqnPrefix=nqn.2000-02.com.mikrotik:"], "at '/nqnPrefix'"),
+    (&["nqnPrefix=nqn."], "at '/nqnPrefix'"),
+    (&["metrics.address=999.9.9.9"], "at '/metrics/address'"),
+    (&["metrics.address=10.0.1"], "at '/metrics/address'"),
+    (&["metrics.address=[::1::]"], "at '/metrics/address'"),
+    (&["metrics.address=[1:2:3:4::5:6:7:8]"], "at '/metrics/address'"),
     (&["log.format=xml"], "at '/log/format': value must be one of 'text', 'json'"),
     (&["image.digest=0123"], "at '/image/digest'"),
     (&["controller.extraArgs={lease-name=x}"], "at '/controller/extraArgs/0'"),
@@ -88,6 +113,27 @@ const REFUSED: &[(&[&str], &str)] = &[
         "volumes.maxSize is 15Mi, and the smallest volume has 16Mi: give that or more",
     ),
     (&["volumes.maxSize=16383Ki"], "volumes.maxSize is 16383Ki, and the smallest volume has 16Mi"),
+    (&["volumes.maxSize=16777216Ti"], "volumes.maxSize is 16777216Ti, which is more bytes than 64 bits hold"),
+    (
+        &["device.facts.unexport=drains", "fencing.settle=5s"],
+        "fencing.settle is 5s and device.facts.unexport is drains, after which nothing is waited for: remove",
+    ),
+    (
+        &["controller.extraArgs={--fencing=off}"],
+        "controller.extraArgs: --fencing has a value of its own in this chart: set that",
+    ),
+    (
+        &["controller.podLabels.app\\.kubernetes\\.io/name=x"],
+        "controller.podLabels: app.kubernetes.io/name is the chart's own, by which it finds what it made: remove it",
+    ),
+    (
+        &["node.podLabels.app\\.kubernetes\\.io/component=x"],
+        "node.podLabels: app.kubernetes.io/component is the chart's own",
+    ),
+    (
+        &["metrics.podMonitors.labels.app\\.kubernetes\\.io/instance=x"],
+        "metrics.podMonitors.labels: app.kubernetes.io/instance is the chart's own",
+    ),
     (
         &["controller.extraArgs={--address=https://x}"],
         "controller.extraArgs: --address has a value of its own in this chart: set that",
@@ -112,6 +158,28 @@ const REFUSED: &[(&[&str], &str)] = &[
     (
         &["attachments.rwxPlainPods=true", "rbac.readPods=false"],
         "attachments.rwxPlainPods is set and rbac.readPods is false: whose pods they are is not seen",
+    ),
+    (
+        &["rbac.readPods=false"],
+        "storageClasses: rds-kubevirt is ReadWriteMany and rbac.readPods is false: whose pods ask is not seen, so every \
+         second node is refused and no virtual machine migrates. Set rbac.readPods, or attachments.podsUnreadable=allow; \
+         without virtual machines, give storageClasses without rds-kubevirt",
+    ),
+    (
+        &["rbac.readPods=false", "attachments.podsUnreadable=refuse"],
+        "storageClasses: rds-kubevirt is ReadWriteMany and rbac.readPods is false",
+    ),
+    (
+        &["storageClasses[0].name=a", "storageClasses[0].parameters.fastIoFailTmo=1800"],
+        "a has fastIoFailTmo 1800, not less than ctrlLossTmo (1800), after which the path is given up",
+    ),
+    (
+        &[
+            "storageClasses[0].name=a",
+            "storageClasses[0].parameters.fastIoFailTmo=60",
+            "storageClasses[0].parameters.ctrlLossTmo=0",
+        ],
+        "a has fastIoFailTmo 60, not less than ctrlLossTmo (0)",
     ),
     (
         &["storageClasses[0].name=a", "storageClasses[0].parameters.volumePath=/raid10"],
@@ -166,6 +234,18 @@ fn each_value_that_cannot_be_is_refused_with_a_line_that_says_what_to_do() {
 #[test]
 fn each_way_to_write_what_the_driver_takes_is_taken() {
     for setting in [
+        "device.address=https://rds.example:8443",
+        "device.address=https://[fd00::1]:65535",
+        "device.address=https://10.0.0.1",
+        "device.pollInterval=500ms",
+        "log.level=off",
+        "log.level=warn\\,csi_controller::watch=trace",
+        "nqnPrefix=nqn.2024-01.org.example:storage",
+        "metrics.address=255.10.0.199",
+        "metrics.address=[1:2:3:4:5:6:7:8]",
+        "metrics.address=[1:2:3:4:5:6:7::]",
+        "metrics.address=[::2:3:4:5:6:7:8]",
+        "metrics.address=[fd00::1]",
         "device.dataAddress=rds.example",
         "device.dataAddress=rds.example:4421",
         "device.dataAddress=10.0.0.1:65535",
@@ -175,11 +255,64 @@ fn each_way_to_write_what_the_driver_takes_is_taken() {
         "device.dataAddress=[fd00::1]:4421",
         "volumes.maxSize=16Mi",
         "volumes.maxSize=16384Ki",
+        "volumes.maxSize=16777215Ti",
+        "storageClasses[0].parameters.fastIoFailTmo=1799",
         "storageClasses[0].parameters.volumePath=/raid10/csi/",
+        // No class of ReadWriteMany is left.
+        "rbac.readPods=false",
     ] {
         let rendered = template("least", &["--set", "storageClasses[0].name=a", "--set", setting]);
         assert!(rendered.is_ok(), "{setting}: {rendered:?}");
     }
+}
+
+#[test]
+fn a_further_flag_is_none_that_the_chart_sets_whether_its_value_was_given_or_not() {
+    for (role, kind) in [("controller", "Deployment"), ("node", "DaemonSet")] {
+        let own = set_by_the_chart(kind);
+        let error = with_further(role, &own).unwrap_err();
+        for flag in &own {
+            let said = format!("- {role}.extraArgs: {flag} has a value of its own in this chart");
+            assert!(error.contains(&said), "no {said:?} in {error}");
+        }
+        let mut others = &known_to_the_driver(role) - &own;
+        others.remove("--lease-name");
+        assert!(!others.is_empty() && own.len() > others.len(), "{role}: {own:?}, {others:?}");
+        with_further(role, &others).unwrap();
+    }
+}
+
+fn with_further(role: &str, flags: &BTreeSet<String>) -> Result<String, String> {
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    template("least", &["--set", &format!("{role}.extraArgs={{{}}}", flags.join(","))])
+}
+
+/// The flags of the driver in any case; together they give every value.
+fn set_by_the_chart(kind: &str) -> BTreeSet<String> {
+    let nothing = ["--set-json=controller.extraArgs=[]", "--set-json=node.extraArgs=[]"];
+    let of_case = |case: &str| {
+        let objects = dry_run(shared(), &format!("{case}-{kind}-flags"), &template(case, &nothing).unwrap());
+        let container = &of_kind(&objects, kind)["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_array().unwrap().iter().skip(1);
+        arguments.map(|argument| flag(argument.as_str().unwrap())).collect::<Vec<_>>()
+    };
+    CASES.into_iter().flat_map(of_case).collect()
+}
+
+/// The flags that its help lists.
+fn known_to_the_driver(role: &str) -> BTreeSet<String> {
+    let help = Command::new(binary("rds-csi").unwrap()).args([role, "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    // What follows a flag is indented more.
+    help.lines()
+        .filter_map(|line| line.strip_prefix("      ").filter(|line| line.starts_with("--")))
+        .map(flag)
+        .collect()
+}
+
+/// Without its value.
+fn flag(argument: &str) -> String {
+    argument.split(['=', ' ']).next().unwrap_or_default().to_owned()
 }
 
 #[test]

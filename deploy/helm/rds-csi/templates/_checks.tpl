@@ -7,9 +7,10 @@
 {{- include "rds-csi.fencingProblems" . }}
 {{- include "rds-csi.podProblems" . }}
 {{- include "rds-csi.classProblems" . }}
-{{- include "rds-csi.flagProblems" (list "controller.extraArgs" .Values.controller.extraArgs (include "rds-csi.controllerFlags" .)) }}
-{{- include "rds-csi.flagProblems" (list "node.extraArgs" .Values.node.extraArgs (include "rds-csi.nodeFlags" .)) }}
+{{- include "rds-csi.flagProblems" (list "controller.extraArgs" .Values.controller.extraArgs (include "rds-csi.ownControllerFlags" .)) }}
+{{- include "rds-csi.flagProblems" (list "node.extraArgs" .Values.node.extraArgs (include "rds-csi.ownNodeFlags" .)) }}
 {{- include "rds-csi.electionProblems" . }}
+{{- include "rds-csi.labelProblems" . }}
 {{- include "rds-csi.clusterProblems" . }}
 {{- end }}
 
@@ -52,23 +53,31 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 
-{{/* Less than the smallest volume, with which the driver ends. */}}
+{{/* Less than the smallest volume, or more than is a number to the driver, which ends with either. */}}
 {{- define "rds-csi.sizeProblems" -}}
 {{- with .Values.volumes.maxSize }}
 {{- $units := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- $bytes := mulf (regexFind "^[0-9]+" .) (get $units (regexFind "[KMGT]i$" .)) -}}
 {{- if lt $bytes 16777216.0 }}
 - volumes.maxSize is {{ . }}, and the smallest volume has 16Mi: give that or more, or leave it empty for 16Ti
+{{- else if ge $bytes 18446744073709551616.0 }}
+- volumes.maxSize is {{ . }}, which is more bytes than 64 bits hold: give less, or leave it empty for 16Ti
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "rds-csi.fencingProblems" -}}
 {{- $fencing := .Values.fencing -}}
-{{- if and (regexMatch "^0+(ms|s|m)$" ($fencing.settle | default "")) (ne (dig "unexport" "early" .Values.device.facts) "drains") }}
+{{- $settle := $fencing.settle | default "" -}}
+{{- $hasty := regexMatch "^0+(ms|s|m)$" $settle -}}
+{{- $drains := eq (dig "unexport" "early" .Values.device.facts) "drains" -}}
+{{- if and $hasty (not $drains) }}
 - fencing.settle is 0: late writes of the old node would land in the new one's data. Give a time, or device.facts.unexport=drains where that was seen of the device
 {{- end }}
-{{- if and (eq $fencing.mode "off") $fencing.settle }}
+{{- if and $settle (not $hasty) $drains }}
+- fencing.settle is {{ $settle }} and device.facts.unexport is drains, after which nothing is waited for: remove fencing.settle, or the fact if that was not seen of the device
+{{- end }}
+{{- if and (eq $fencing.mode "off") $settle }}
 - fencing.mode is off and fencing.settle is set: without a fence nothing settles. Remove one of them
 {{- end }}
 {{- if and (hasKey .Values.device.facts "allow-list") (ne $fencing.mode "host-nqn") }}
@@ -80,6 +89,13 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- $attachments := .Values.attachments -}}
 {{- if and $attachments.rwxPlainPods (not .Values.rbac.readPods) (ne $attachments.podsUnreadable "allow") }}
 - attachments.rwxPlainPods is set and rbac.readPods is false: whose pods they are is not seen, so every second node is refused. Set rbac.readPods, or attachments.podsUnreadable=allow
+{{- end }}
+{{- if and (not .Values.rbac.readPods) (ne $attachments.podsUnreadable "allow") }}
+{{- range .Values.storageClasses }}
+{{- if eq (.accessMode | default "") "ReadWriteMany" }}
+- storageClasses: {{ .name }} is ReadWriteMany and rbac.readPods is false: whose pods ask is not seen, so every second node is refused and no virtual machine migrates. Set rbac.readPods, or attachments.podsUnreadable=allow; without virtual machines, give storageClasses without {{ .name }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -104,6 +120,12 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- if and (hasKey (.parameters | default dict) "migrationTimeoutSeconds") (not $shared) }}
 - storageClasses: {{ .name }} has migrationTimeoutSeconds, which is for virtual machines that migrate: set accessMode: ReadWriteMany and volumeMode: Block, or remove it
 {{- end }}
+{{- with .parameters | default dict }}
+{{- $lost := dig "ctrlLossTmo" 1800 . | int -}}
+{{- if and (hasKey . "fastIoFailTmo") (ge $lost 0) (ge (int .fastIoFailTmo) $lost) }}
+- storageClasses: {{ $class }} has fastIoFailTmo {{ .fastIoFailTmo }}, not less than ctrlLossTmo ({{ $lost }}), after which the path is given up and I/O fails anyway: give less, or remove it
+{{- end }}
+{{- end }}
 {{- with (.parameters | default dict).volumePath }}
 {{- if not (has (trimSuffix "/" .) $basePaths) }}
 - storageClasses: {{ $class }} has volumePath {{ . }}, below which this controller makes no images: add it to device.basePaths, or take one of those ({{ join ", " $basePaths }})
@@ -117,13 +139,26 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 
-{{/* A flag twice is one that the driver ends at. (list WHERE FURTHER OWN) */}}
+{{/* A flag twice is one that the driver ends at, and what a flag says no check here sees. (list WHERE FURTHER OWN) */}}
 {{- define "rds-csi.flagProblems" -}}
 {{- $where := index . 0 -}}{{- $own := index . 2 -}}
 {{- range index . 1 }}
 {{- $flag := regexFind "^--[a-z-]+" . -}}
-{{- if regexMatch (printf "(?m)%s(=|$)" $flag) $own }}
+{{- if has $flag (splitList "\n" $own) }}
 - {{ $where }}: {{ $flag }} has a value of its own in this chart: set that
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A key twice: which of both holds is nobody's choice, and without its own the chart's selectors find nothing. */}}
+{{- define "rds-csi.labelProblems" -}}
+{{- $own := include "rds-csi.selector" (list . "") | fromYaml | keys | sortAlpha -}}
+{{- $given := dict "controller.podLabels" .Values.controller.podLabels "node.podLabels" .Values.node.podLabels "metrics.podMonitors.labels" .Values.metrics.podMonitors.labels -}}
+{{- range $where, $labels := $given }}
+{{- range $own }}
+{{- if hasKey ($labels | default dict) . }}
+- {{ $where }}: {{ . }} is the chart's own, by which it finds what it made: remove it
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

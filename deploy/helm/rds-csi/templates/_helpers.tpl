@@ -50,6 +50,15 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- include "rds-csi.flag" (list "nqn-prefix" .Values.nqnPrefix) }}
 {{- end }}
 
+{{- define "rds-csi.ownCommonFlags" -}}
+--endpoint
+--driver-name
+--metrics-address
+--log-format
+--log-level
+--nqn-prefix
+{{- end }}
+
 {{/* Which pod this is: Events are posted in its name. */}}
 {{- define "rds-csi.podEnvironment" -}}
 - name: POD_NAME

@@ -16,6 +16,33 @@
 {{- include "rds-csi.flag" (list "lease-duration" .Values.controller.leaseDuration) }}
 {{- end }}
 
+{{/* Those flags, set or not, which extraArgs may not give again. */}}
+{{- define "rds-csi.ownControllerFlags" -}}
+{{- include "rds-csi.ownCommonFlags" . }}
+--cluster-id
+--address
+--user-file
+--password-file
+--ca-file
+--tls-fingerprint
+--tls-insecure
+--nvme-address
+--base-path
+--device
+--max-in-flight
+--poll-interval
+--figures-interval
+--max-volume-size
+--pool-reserve
+--fencing
+--fence-settle
+--attachment-grace-period
+--attachment-reconcile-interval
+--rwx-plain-pods
+--pods-unreadable
+--lease-duration
+{{- end }}
+
 {{- define "rds-csi.deviceFlags" -}}
 {{- $device := .Values.device }}
 - {{ printf "--address=%s" $device.address | quote }}

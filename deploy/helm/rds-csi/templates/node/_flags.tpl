@@ -17,3 +17,14 @@
 {{- include "rds-csi.flag" (list "cluster-id" .Values.clusterId) }}
 {{- include "rds-csi.flag" (list "max-volumes" .Values.node.maxVolumes) }}
 {{- end }}
+
+{{/* Those flags, set or not, which extraArgs may not give again. */}}
+{{- define "rds-csi.ownNodeFlags" -}}
+{{- include "rds-csi.ownCommonFlags" . }}
+--kubelet-dir
+--registration-socket
+--registered-endpoint
+--helper-cgroup
+--cluster-id
+--max-volumes
+{{- end }}
