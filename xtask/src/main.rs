@@ -18,9 +18,9 @@ mod tidy;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::{Parser, Subcommand};
 
 use crate::image::Of;
-use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(about = "Builds, tests, shows and checks rds-csi", max_term_width = 100)]

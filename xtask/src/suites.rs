@@ -37,7 +37,7 @@ pub(crate) enum Suite {
     Api,
     /// Rung 6: real kernels in guests.
     Vm,
-    /// Long outages and many hangs, in guests. By hand: it takes minutes.
+    /// Long outages and many hangs, in guests, and the guests' own tests on 6.1. By hand: it takes minutes.
     Outages,
     /// Three nodes under whatever can happen to them, drawn from a seed. By hand: it takes as long as it is given.
     Chaos,

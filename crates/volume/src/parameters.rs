@@ -107,11 +107,11 @@ impl Tunables {
     fn check(&self) -> Result<(), ParameterError> {
         let (fails, lost) = (self.fast_io_fail_tmo.map(i64::from), i64::from(self.ctrl_loss_tmo));
         // The kernel only warns. -1 is for ever.
-        if lost < 0 || fails.is_none_or(|fails| fails < lost) {
+        if lost < 0 || fails.is_none_or(|fails| fails <= lost) {
             return Ok(());
         }
         let problem = format!(
-            "not less than ctrlLossTmo, {lost} s, after which the path is given up and I/O fails anyway: \
+            "more than ctrlLossTmo, {lost} s, after which the path is given up and I/O fails anyway: \
              give less, or leave it out"
         );
         Err(ParameterError { name: "fastIoFailTmo".into(), problem })
@@ -222,12 +222,12 @@ mod tests {
     #[test]
     fn io_that_is_to_fail_before_the_path_is_given_up_has_a_time_that_is_before() {
         let parse = |fails, lost| Parameters::parse([("fastIoFailTmo", fails), ("ctrlLossTmo", lost)]);
-        for (fails, lost) in [("1800", "1800"), ("60", "0"), ("61", "60")] {
+        for (fails, lost) in [("1801", "1800"), ("60", "0"), ("61", "60")] {
             let error = parse(fails, lost).unwrap_err().to_string();
             assert!(error.contains("\"fastIoFailTmo\"") && error.contains("ctrlLossTmo"), "{error}");
         }
-        assert!(parse("86400", "-1").is_ok() && parse("59", "60").is_ok());
-        assert!(Parameters::parse([("fastIoFailTmo", "1800")]).is_err(), "the default is 1800");
+        assert!(parse("86400", "-1").is_ok() && parse("60", "60").is_ok());
+        assert!(Parameters::parse([("fastIoFailTmo", "1801")]).is_err(), "the default is 1800");
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use crate::tally::Tally;
 /// The program that boots the cluster and runs the suite.
 const PROGRAM: &str = "external";
 
-/// Runs the specs that the arguments choose; all that the driver's file selects without one.
+/// Runs the specs that the arguments choose; the dozen of deploy/e2e/chosen.txt without one.
 pub(super) fn run(arguments: &[String]) -> Result<Tally> {
     install(GUESTS)?;
     install(api::NEEDED)?;

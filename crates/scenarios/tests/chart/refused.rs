@@ -120,7 +120,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["controller.extraArgs={--fencing=off}"],
-        "controller.extraArgs: --fencing has a value of its own in this chart: set that",
+        "controller.extraArgs: --fencing is set by this chart: set its value instead",
     ),
     (
         &["controller.podLabels.app\\.kubernetes\\.io/name=x"],
@@ -136,11 +136,11 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["controller.extraArgs={--address=https://x}"],
-        "controller.extraArgs: --address has a value of its own in this chart: set that",
+        "controller.extraArgs: --address is set by this chart: set its value instead",
     ),
     (
         &["node.extraArgs={--registration-socket=/x}"],
-        "node.extraArgs: --registration-socket has a value of its own in this chart: set that",
+        "node.extraArgs: --registration-socket is set by this chart: set its value instead",
     ),
     (
         &["controller.extraArgs={--lease-name=x}"],
@@ -162,16 +162,12 @@ const REFUSED: &[(&[&str], &str)] = &[
     (
         &["rbac.readPods=false"],
         "storageClasses: rds-kubevirt is ReadWriteMany and rbac.readPods is false: whose pods ask is not seen, so every \
-         second node is refused and no virtual machine migrates. Set rbac.readPods, or attachments.podsUnreadable=allow; \
-         without virtual machines, give storageClasses without rds-kubevirt",
+         second node is refused and no virtual machine migrates. Set rbac.readPods; or \
+         attachments.podsUnreadable=refuse where no machine migrates, allow where any two nodes may share a disk",
     ),
     (
-        &["rbac.readPods=false", "attachments.podsUnreadable=refuse"],
-        "storageClasses: rds-kubevirt is ReadWriteMany and rbac.readPods is false",
-    ),
-    (
-        &["storageClasses[0].name=a", "storageClasses[0].parameters.fastIoFailTmo=1800"],
-        "a has fastIoFailTmo 1800, not less than ctrlLossTmo (1800), after which the path is given up",
+        &["storageClasses[0].name=a", "storageClasses[0].parameters.fastIoFailTmo=1801"],
+        "a has fastIoFailTmo 1801, more than ctrlLossTmo (1800), after which the path is given up",
     ),
     (
         &[
@@ -179,7 +175,7 @@ const REFUSED: &[(&[&str], &str)] = &[
             "storageClasses[0].parameters.fastIoFailTmo=60",
             "storageClasses[0].parameters.ctrlLossTmo=0",
         ],
-        "a has fastIoFailTmo 60, not less than ctrlLossTmo (0)",
+        "a has fastIoFailTmo 60, more than ctrlLossTmo (0)",
     ),
     (
         &["storageClasses[0].name=a", "storageClasses[0].parameters.volumePath=/raid10"],
@@ -256,7 +252,7 @@ fn each_way_to_write_what_the_driver_takes_is_taken() {
         "volumes.maxSize=16Mi",
         "volumes.maxSize=16384Ki",
         "volumes.maxSize=16777215Ti",
-        "storageClasses[0].parameters.fastIoFailTmo=1799",
+        "storageClasses[0].parameters.fastIoFailTmo=1800",
         "storageClasses[0].parameters.volumePath=/raid10/csi/",
         // No class of ReadWriteMany is left.
         "rbac.readPods=false",
@@ -272,7 +268,7 @@ fn a_further_flag_is_none_that_the_chart_sets_whether_its_value_was_given_or_not
         let own = set_by_the_chart(kind);
         let error = with_further(role, &own).unwrap_err();
         for flag in &own {
-            let said = format!("- {role}.extraArgs: {flag} has a value of its own in this chart");
+            let said = format!("- {role}.extraArgs: {flag} is set by this chart");
             assert!(error.contains(&said), "no {said:?} in {error}");
         }
         let mut others = &known_to_the_driver(role) - &own;

@@ -48,7 +48,7 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
 
 fn away(cluster: &WholeCluster, steps: &mut Steps, before: &Said) -> Option<()> {
     let lost = steps.step("event: RDSDisconnected on the leader's Pod", || {
-        before.and_then(cluster, "RDSDisconnected", " lost: ")
+        before.of_controller(cluster, ("Warning", "RDSDisconnected"), " lost: ")
     })?;
     println!("{lost}");
     steps.step("three PVCs are made, the pod on a is deleted", || {
@@ -75,7 +75,9 @@ fn away(cluster: &WholeCluster, steps: &mut Steps, before: &Said) -> Option<()> 
 }
 
 fn settled(cluster: &WholeCluster, steps: &mut Steps, before: &Said, ended_at: u64) -> Option<()> {
-    steps.step("event: RDSReconnected", || before.and_then(cluster, "RDSReconnected", " restored after "))?;
+    steps.step("event: RDSReconnected", || {
+        before.of_controller(cluster, ("Normal", "RDSReconnected"), " restored after ")
+    })?;
     steps.step("the three PVCs are bound, and a pod runs with one of them", || {
         for claim in NEW {
             cluster.control_plane.wait_until_bound(claim, WholeCluster::SOON)?;

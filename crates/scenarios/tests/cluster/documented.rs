@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use scenarios::documents::{self, Block};
 use scenarios::{BUSYBOX, NAMESPACE, Shell, Steps, WholeCluster};
 
-use crate::reasons::Reasons;
+use crate::reasons::{Reasons, Said};
 
 /// What somebody has at this point: the device's password and the certificate of its authority, as files.
 const FILES: &str =
@@ -47,10 +47,14 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         cluster.wait_until_all_detached()?;
         cluster.wait_until_gone(&handle)
     })?;
-    steps.step("the cluster has its own values again", || {
-        cluster.release.upgrade(&[])?;
-        cluster.wait_for_leader().map(drop)
-    })
+    steps
+        .step("the cluster has its own values again", || {
+            let before = Said::so_far(cluster)?;
+            cluster.release.upgrade(&[])?;
+            // What the new one says is no story's after this one.
+            before.of_controller(cluster, ("Normal", "StartupReconciliation"), "")
+        })
+        .map(drop)
 }
 
 /// Writes the file that the document says that a block is.

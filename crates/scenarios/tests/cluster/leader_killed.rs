@@ -27,9 +27,11 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         let all = claims.iter().map(|name| objects::claim(name, STORAGE_CLASS, "16Mi", Usage::BLOCK));
         cluster.admin().create(&objects::list(all.collect()))?;
         kill_after(cluster, before + BEGUN, before + claims.len())
-    })?;
+    });
+    let fast = http::request(cluster.rds.control(), "POST", "/latency", FAST);
+    let killed = killed?;
     let next = steps.step("the other leads", || {
-        http::request(cluster.rds.control(), "POST", "/latency", FAST)?;
+        fast?;
         Ok::<_, anyhow::Error>(wait_until("another leads", WholeCluster::SOON, || {
             Ok(cluster.leader().ok().flatten().filter(|leader| *leader != killed))
         })?)

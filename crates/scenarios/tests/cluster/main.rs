@@ -111,10 +111,9 @@ fn boot(kernel: Kernel, nodes: &[&str], steps: &mut Steps) -> Option<WholeCluste
 }
 
 fn as_promised(cluster: &WholeCluster) -> Result<()> {
-    // Not in sysfs, which shows the network that it was mounted in.
-    let all = std::fs::read_to_string("/proc/self/net/dev")?;
-    let interfaces: Vec<_> = all.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
-    ensure!(interfaces == ["lo"], "this network has {interfaces:?}");
+    let routes = std::fs::read_to_string("/proc/self/net/route")?;
+    // Below a line of titles: each is a way to somewhere.
+    ensure!(routes.lines().count() <= 1, "this network has a way out: {routes}");
     // What is said of the installation is no story's.
     cluster.control_plane.wait_for_event("StartupReconciliation", WholeCluster::SOON, |_| true)?;
     let on = cluster.nodes_of_controllers()?;

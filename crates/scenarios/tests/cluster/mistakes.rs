@@ -57,7 +57,7 @@ fn forgotten_module(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("PVC is bound; a node that has no nvme_tcp", || {
         cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "64Mi", Usage::FILESYSTEM))?;
         Ok::<_, anyhow::Error>(cluster.node("a").guest.sh(TAKE_MODULE)?)
-    })?;
+    });
     let told = steps.step("a pod there waits: the PVC and the pod say which module to load", || {
         cluster.admin().create(&shell_pod(CLAIM, "a", &[CLAIM], "true"))?;
         let words = ["the nvme_tcp module is not loaded", "modprobe nvme_tcp"];
@@ -114,7 +114,7 @@ fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
         anyhow::Ok(right)
     })?;
     let told = steps.step("the leader says so on its pod, and stays ready", || {
-        println!("{}", before.and_then(cluster, "RDSDisconnected", "may not log in")?);
+        println!("{}", before.of_controller(cluster, ("Warning", "RDSDisconnected"), "may not log in")?);
         let leader = cluster.leader()?.context("no leader")?;
         Ok::<_, anyhow::Error>(cluster.admin().wait(
             &["-n", NAMESPACE, &format!("pod/{leader}"), "--for=condition=Ready"],
@@ -123,7 +123,7 @@ fn wrong_password(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     });
     steps.step("the right one: it is served again", || {
         set_password(cluster, &right)?;
-        before.and_then(cluster, "RDSReconnected", "")?;
+        before.of_controller(cluster, ("Normal", "RDSReconnected"), "")?;
         cluster.bind(&objects::claim(CLAIM, STORAGE_CLASS, "16Mi", Usage::FILESYSTEM))?;
         cluster.delete_claim(CLAIM)
     })?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use scenarios::WholeCluster;
+use scenarios::{NAMESPACE, WholeCluster};
 use testbed::{Event, wait_until};
 
 use crate::said::{CONTROLLER, NODE};
@@ -36,23 +36,35 @@ impl Said {
         Ok(Self(all(cluster)?.into_iter().map(|event| (event.id, event.times)).collect()))
     }
 
-    /// Waits until it was said since, of whatever object: with this reason, and words that are in the message, which is
-    /// answered.
-    pub(crate) fn and_then(&self, cluster: &WholeCluster, reason: &str, words: &str) -> Result<String> {
+    /// Waits until a controller said since, on its own pod: with this type and reason, and words that are in the message,
+    /// which is answered.
+    pub(crate) fn of_controller(
+        &self,
+        cluster: &WholeCluster,
+        (level, reason): (&str, &str),
+        words: &str,
+    ) -> Result<String> {
         let mut new = Vec::new();
         let found = wait_until(reason, WholeCluster::SOON, || {
-            new = self.since(cluster).unwrap_or_default();
-            let mut messages = new.iter().filter(|event| event.reason == reason).map(|event| &event.message);
-            Ok(messages.find(|message| message.contains(words)).cloned())
+            let Ok(now) = self.since(cluster) else { return Ok(None) };
+            new = now;
+            let wanted = |event: &&Event| {
+                (event.level.as_str(), event.reason.as_str()) == (level, reason)
+                    && (event.kind.as_str(), event.namespace.as_str()) == ("Pod", NAMESPACE)
+                    && event.component == CONTROLLER
+                    && event.message.contains(words)
+            };
+            Ok(new.iter().find(wanted).map(|event| event.message.clone()))
         });
-        found.with_context(|| format!("{reason} with {words:?} of {}", lines(&new)))
+        found.with_context(|| format!("{level} {reason} with {words:?} of {}", lines(&new)))
     }
 
     /// Waits until every reason was given since that always is; no unexpected one may be.
     pub(crate) fn just(&self, cluster: &WholeCluster, reasons: Reasons) -> Result<()> {
         let mut new = Vec::new();
         let all_said = wait_until("an Event of each reason", WholeCluster::SOON, || {
-            new = self.since(cluster).unwrap_or_default();
+            let Ok(now) = self.since(cluster) else { return Ok(None) };
+            new = now;
             let said: BTreeSet<&str> = new.iter().map(|event| event.reason.as_str()).collect();
             Ok(reasons.always.iter().all(|reason| said.contains(reason)).then_some(()))
         });

@@ -49,7 +49,7 @@ pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let installed =
         steps.step("the device's management is away; helm install --wait ends all the same", || {
             cluster.release.install(&[])?;
-            before.and_then(cluster, "RDSDisconnected", "")
+            before.of_controller(cluster, ("Warning", "RDSDisconnected"), "")
         });
     let back = cluster.rds.start_simulator();
     println!("{}", installed?);

@@ -90,10 +90,10 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- if and $attachments.rwxPlainPods (not .Values.rbac.readPods) (ne $attachments.podsUnreadable "allow") }}
 - attachments.rwxPlainPods is set and rbac.readPods is false: whose pods they are is not seen, so every second node is refused. Set rbac.readPods, or attachments.podsUnreadable=allow
 {{- end }}
-{{- if and (not .Values.rbac.readPods) (ne $attachments.podsUnreadable "allow") }}
+{{- if and (not .Values.rbac.readPods) (not $attachments.podsUnreadable) }}
 {{- range .Values.storageClasses }}
 {{- if eq (.accessMode | default "") "ReadWriteMany" }}
-- storageClasses: {{ .name }} is ReadWriteMany and rbac.readPods is false: whose pods ask is not seen, so every second node is refused and no virtual machine migrates. Set rbac.readPods, or attachments.podsUnreadable=allow; without virtual machines, give storageClasses without {{ .name }}
+- storageClasses: {{ .name }} is ReadWriteMany and rbac.readPods is false: whose pods ask is not seen, so every second node is refused and no virtual machine migrates. Set rbac.readPods; or attachments.podsUnreadable=refuse where no machine migrates, allow where any two nodes may share a disk
 {{- end }}
 {{- end }}
 {{- end }}
@@ -122,8 +122,8 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- with .parameters | default dict }}
 {{- $lost := dig "ctrlLossTmo" 1800 . | int -}}
-{{- if and (hasKey . "fastIoFailTmo") (ge $lost 0) (ge (int .fastIoFailTmo) $lost) }}
-- storageClasses: {{ $class }} has fastIoFailTmo {{ .fastIoFailTmo }}, not less than ctrlLossTmo ({{ $lost }}), after which the path is given up and I/O fails anyway: give less, or remove it
+{{- if and (hasKey . "fastIoFailTmo") (ge $lost 0) (gt (int .fastIoFailTmo) $lost) }}
+- storageClasses: {{ $class }} has fastIoFailTmo {{ .fastIoFailTmo }}, more than ctrlLossTmo ({{ $lost }}), after which the path is given up and I/O fails anyway: give less, or remove it, and the class a new name if it is there already
 {{- end }}
 {{- end }}
 {{- with (.parameters | default dict).volumePath }}
@@ -145,7 +145,7 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- range index . 1 }}
 {{- $flag := regexFind "^--[a-z-]+" . -}}
 {{- if has $flag (splitList "\n" $own) }}
-- {{ $where }}: {{ $flag }} has a value of its own in this chart: set that
+- {{ $where }}: {{ $flag }} is set by this chart: set its value instead, if it has one
 {{- end }}
 {{- end }}
 {{- end }}

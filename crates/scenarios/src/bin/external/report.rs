@@ -71,15 +71,12 @@ impl Run {
 
 impl Spec {
     fn of(report: &Value) -> Self {
-        let parents =
-            report["ContainerHierarchyTexts"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let texts = parents.chain(report["LeafNodeText"].as_str()).filter(|text| !text.is_empty());
         let message = report["Failure"]["Message"].as_str().map(str::to_owned);
         let state = report["State"].as_str().unwrap_or_default();
         let was_cut_short =
             state == "interrupted" || message.as_ref().is_some_and(|words| words.contains(SUITE_TIMEOUT));
         Self {
-            name: texts.collect::<Vec<_>>().join(" "),
+            name: name(report),
             state: if was_cut_short { "skipped" } else { state }.to_owned(),
             // Of nanoseconds.
             seconds: report["RunTime"].as_f64().unwrap_or_default() / 1e9,
@@ -94,6 +91,13 @@ impl Spec {
     fn json(&self) -> Value {
         json!({ "name": self.name, "state": self.state, "seconds": self.seconds, "message": self.message })
     }
+}
+
+/// The whole name of a spec in ginkgo's report.
+pub(crate) fn name(spec: &Value) -> String {
+    let parents = spec["ContainerHierarchyTexts"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let texts = parents.chain(spec["LeafNodeText"].as_str()).filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Kubernetes' program of tests, and how it is told what to run against what.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use testbed::Tools;
 
 use crate::progress::Progress;
+use crate::report;
 
 /// The registry of the images that are made here. It is nowhere: nodes have them, and pull none.
 const REGISTRY: &str = "localhost/e2e";
@@ -83,22 +84,27 @@ impl Suite {
     /// refused.
     pub(crate) fn count(&self, selection: &Selection) -> Result<u64> {
         let folder = self.folder.join("dry");
+        forget_report(&folder)?;
         let mut dry = self.command();
         dry.args(selection.arguments().map(|argument| format!("--ginkgo.{argument}")))
             .arg("--ginkgo.dry-run");
         output(dry.args(reports(&folder)))?;
         let report = read_report(&folder)?;
-        let count =
-            report[0]["PreRunStats"]["SpecsThatWillRun"].as_u64().context("a report without its count")?;
         if let Specs::Named(names) = &selection.specs {
-            let (named, names) = (count, names.len());
-            ensure!(named == names as u64, "{names} names choose {named} specs: one is no spec's, or of two");
+            let all = report[0]["SpecReports"].as_array().context("a report without specs")?;
+            let all: Vec<String> = all.iter().map(report::name).collect();
+            for name in names {
+                let of = all.iter().filter(|spec| spec.ends_with(name.as_str())).count();
+                ensure!(of == 1, "{name:?} is the name of {of} specs");
+            }
         }
-        Ok(count)
+        report[0]["PreRunStats"]["SpecsThatWillRun"].as_u64().context("a report without its count")
     }
 
     /// Runs the specs, a line each; answers ginkgo's report.
     pub(crate) fn run(&self, selection: &Selection, kubeconfig: &Path) -> Result<Value> {
+        // What a run before this one left must not be taken for its report.
+        forget_report(&self.folder)?;
         let mut log = File::create(self.log())?;
         let mut suite = Command::new(&self.ginkgo);
         suite.args(selection.arguments().map(|argument| format!("--{argument}")));
@@ -115,7 +121,8 @@ impl Suite {
             }
         }
         let status = running.wait()?;
-        read_report(&self.folder).with_context(|| format!("e2e.test ended with {status}"))
+        println!("ginkgo ended with {status}");
+        read_report(&self.folder)
     }
 
     /// Where what the suite says is kept.
@@ -183,9 +190,18 @@ fn registries_at(registry: &str) -> Value {
     json!({ "promoterE2eRegistry": registry, "gcRegistry": registry })
 }
 
-/// Ginkgo's report, below the folder that it was given.
+/// Where ginkgo's report is, below the folder that it was given.
+const REPORT: &str = "ginkgo/report.json";
+
+fn forget_report(folder: &Path) -> Result<()> {
+    match std::fs::remove_file(folder.join(REPORT)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn read_report(folder: &Path) -> Result<Value> {
-    let path = folder.join("ginkgo/report.json");
+    let path = folder.join(REPORT);
     let report = std::fs::read(&path).with_context(|| path.display().to_string())?;
     serde_json::from_slice(&report).with_context(|| path.display().to_string())
 }
