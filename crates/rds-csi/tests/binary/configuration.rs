@@ -16,7 +16,7 @@ async fn each_flag_that_cannot_be_is_refused_with_its_name_and_what_to_write() {
         ("--driver-name", "a/b", "expected letters, digits"),
         ("--metrics-address", "9809", "expected ip:port"),
         ("--log-format", "xml", "possible values: text, json"),
-        ("--log-level", "loud", "expected one of error, warn, info"),
+        ("--log-level", "loud", "expected error, warn, info, debug, trace or off"),
         ("--log-level", "info,=,", "info,routeros=debug"),
         ("--poll-interval", "0s", "expected a time above 0, as in 15s"),
         ("--attachment-reconcile-interval", "0s", "expected a time above 0"),
