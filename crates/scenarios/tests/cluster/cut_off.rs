@@ -14,9 +14,11 @@ use crate::{deployment, file_system, writer};
 
 const NAME: &str = "cut";
 
-/// Reasons of the Events that it makes.
-pub(crate) const SAYS: Reasons =
-    Reasons::just(&["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"]);
+/// Reasons of the Events that it makes. The leader may have been on the node that is cut off.
+pub(crate) const SAYS: Reasons = Reasons {
+    always: &["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"],
+    perhaps: &["StartupReconciliation"],
+};
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("PVC is bound", || {

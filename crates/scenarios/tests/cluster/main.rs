@@ -67,7 +67,7 @@ const STORIES: &[Story] = &[
     ("maintained", TWO, maintained::told, maintained::SAYS),
     ("uninstall", TWO, uninstall::told, uninstall::SAYS),
     ("documented", TWO, documented::told, documented::SAYS),
-    ("node-killed", TWO, node_killed::told, COMES_AND_GOES),
+    ("node-killed", TWO, node_killed::told, node_killed::SAYS),
     ("cut-off", TWO, cut_off::told, cut_off::SAYS),
     ("conflict", THREE, conflict::told, conflict::SAYS),
 ];

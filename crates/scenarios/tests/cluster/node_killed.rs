@@ -4,12 +4,17 @@ use anyhow::Result;
 use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_deployment};
 use testbed::objects::{self, Usage};
 
+use crate::reasons::{COMES_AND_GOES, Reasons};
 use crate::said;
 use crate::{deployment, file_system, writer};
 
 const NAME: &str = "killed";
 /// After this long without a word a node is silent to the control plane, and a while later everybody knows.
 const SILENT: std::time::Duration = WholeCluster::SOON;
+
+/// Reasons of the Events that it makes. The leader may have been on the node that is killed.
+pub(crate) const SAYS: Reasons =
+    Reasons { always: COMES_AND_GOES.always, perhaps: &["StartupReconciliation"] };
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     steps.step("PVC is bound", || {
