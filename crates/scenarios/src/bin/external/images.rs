@@ -23,7 +23,8 @@ pub(crate) fn import(cluster: &WholeCluster, tools: &Tools, names: &[String]) ->
     };
     let program = tools.program(AGNHOST)?;
     let agnhost = called(&[AGNHOST])?.running(&program, "/agnhost", &["pause"]);
-    let coreutils = called(&[COREUTILS])?.with(Path::new("/bin/dd"));
+    // The shell, too: busybox's prefers its own dd to any other.
+    let coreutils = called(&[COREUTILS])?.with(Path::new("/bin/dd")).with(Path::new("/bin/sh"));
     for image in [called(&SHELLS)?, coreutils, agnhost] {
         let archive = image.archive()?;
         for node in &cluster.nodes {
