@@ -14,10 +14,11 @@ use crate::{deployment, file_system, writer};
 
 const NAME: &str = "cut";
 
-/// Reasons of the Events that it makes. The leader may have been on the node that is cut off.
+/// Reasons of the Events that it makes. The leader may have been on the node that is cut off; when that is back, its plugin
+/// may find the dead mount before the kubelet unmounts it, and says that the claim's connection lives when it comes again.
 pub(crate) const SAYS: Reasons = Reasons {
     always: &["VolumeAttached", "VolumeDetached", "ConnectionFailure", "UnwrittenDataLost"],
-    perhaps: &["StartupReconciliation"],
+    perhaps: &["StartupReconciliation", "StaleMountDetected", "ConnectionRecovery"],
 };
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
