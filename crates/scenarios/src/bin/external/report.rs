@@ -34,8 +34,7 @@ impl Run {
     pub(crate) fn of(report: &Value, kernel: Kernel, kubernetes: String) -> Result<Self> {
         let suite = report.get(0).context("a report without a suite")?;
         let started = suite["StartTime"].as_str().context("a suite without its start")?.to_owned();
-        let specs = suite["SpecReports"].as_array().context("a suite without specs")?.iter().map(Spec::of);
-        let specs = specs.filter(|spec| spec.name.starts_with("External Storage")).collect();
+        let specs = storage_specs(report)?.map(Spec::of).collect();
         Ok(Self { started, kubernetes, kernel: kernel.version(), specs })
     }
 
@@ -76,7 +75,7 @@ impl Spec {
         let was_cut_short =
             state == "interrupted" || message.as_ref().is_some_and(|words| words.contains(SUITE_TIMEOUT));
         Self {
-            name: name(report),
+            name: name_of(report),
             state: if was_cut_short { "skipped" } else { state }.to_owned(),
             // Of nanoseconds.
             seconds: report["RunTime"].as_f64().unwrap_or_default() / 1e9,
@@ -93,8 +92,18 @@ impl Spec {
     }
 }
 
-/// The whole name of a spec in ginkgo's report.
-pub(crate) fn name(spec: &Value) -> String {
+/// Whole names of the external storage suite, as ginkgo's report has them.
+pub(crate) fn storage_names(report: &Value) -> Result<Vec<String>> {
+    Ok(storage_specs(report)?.map(name_of).collect())
+}
+
+/// The specs of the external storage suite. Drivers of Kubernetes' own have specs of the same endings in the report.
+fn storage_specs(report: &Value) -> Result<impl Iterator<Item = &Value>> {
+    let specs = report[0]["SpecReports"].as_array().context("a report without specs")?;
+    Ok(specs.iter().filter(|spec| name_of(spec).starts_with("External Storage")))
+}
+
+fn name_of(spec: &Value) -> String {
     let parents = spec["ContainerHierarchyTexts"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let texts = parents.chain(spec["LeafNodeText"].as_str()).filter(|text| !text.is_empty());
     texts.collect::<Vec<_>>().join(" ")
@@ -115,6 +124,7 @@ mod tests {
         let report = json!([{ "StartTime": "2026-11-21T22:30:00.5Z", "SpecReports": specs }]);
         let run = Run::of(&report, Kernel::V6_12, "v1.36.3".to_owned()).unwrap();
         assert_eq!((run.passed(), run.failed()), (1, 2));
+        assert_eq!(storage_names(&report).unwrap().len(), 5);
         assert_eq!(run.failures().next().unwrap(), "External Storage failed: failed");
     }
 }

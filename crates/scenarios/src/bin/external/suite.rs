@@ -91,12 +91,7 @@ impl Suite {
         output(dry.args(reports(&folder)))?;
         let report = read_report(&folder)?;
         if let Specs::Named(names) = &selection.specs {
-            let all = report[0]["SpecReports"].as_array().context("a report without specs")?;
-            let all: Vec<String> = all.iter().map(report::name).collect();
-            for name in names {
-                let of = all.iter().filter(|spec| spec.ends_with(name.as_str())).count();
-                ensure!(of == 1, "{name:?} is the name of {of} specs");
-            }
+            each_names_one(names, &report::storage_names(&report)?)?;
         }
         report[0]["PreRunStats"]["SpecsThatWillRun"].as_u64().context("a report without its count")
     }
@@ -160,6 +155,15 @@ impl Selection {
     }
 }
 
+/// Whether each ending is one spec's, and of no other.
+fn each_names_one(endings: &[String], specs: &[String]) -> Result<()> {
+    for ending in endings {
+        let of = specs.iter().filter(|spec| spec.ends_with(ending.as_str())).count();
+        ensure!(of == 1, "{ending:?} is the name of {of} specs");
+    }
+    Ok(())
+}
+
 /// A regular expression that only this matches.
 fn literal(text: &str) -> String {
     let escaped = |sign: char| match sign {
@@ -204,4 +208,25 @@ fn read_report(folder: &Path) -> Result<Value> {
     let path = folder.join(REPORT);
     let report = std::fs::read(&path).with_context(|| path.display().to_string())?;
     serde_json::from_slice(&report).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_ending_that_is_not_one_specs_is_refused() {
+        let specs = [
+            "[Driver: rds] (ext4)] volumes should store data",
+            "[Driver: rds] (xfs)] volumes should store data",
+        ];
+        let specs = specs.map(str::to_owned);
+        let check =
+            |ending: &str| each_names_one(&[ending.to_owned()], &specs).map_err(|error| error.to_string());
+        check("(xfs)] volumes should store data").unwrap();
+        assert_eq!(check("should store data").unwrap_err(), "\"should store data\" is the name of 2 specs");
+        assert_eq!(check("should keep data").unwrap_err(), "\"should keep data\" is the name of 0 specs");
+    }
 }
