@@ -25,11 +25,12 @@ pub(super) const TARGET: &str = "api";
 /// Lanes that run side by side, cut so that they take about as long as each other. They mostly wait, for leases,
 /// settles and deadlines. Within a part tests share clusters, one after the other.
 const LANES: &[&[Part]] = &[
-    &[("scenarios", &["failover::"])],
+    &[("scenarios", &["failover::where_"]), ("kubernetes", &[])],
+    &[("scenarios", &["failover::a_", "failover::when_"]), ("scenarios", &["outages::"])],
     &[("scenarios", &["leadership::", "rebuild::"])],
-    &[("scenarios", &["migration"])],
-    &[("kubernetes", &[]), ("scenarios", &["outages::", "provisioning::"])],
-    &[("testbed", &[]), ("scenarios", &[])],
+    &[("scenarios", &["migration::", "migration_forced_off::", "provisioning::"])],
+    &[("scenarios", &["migration_refused::"]), ("testbed", &[])],
+    &[("scenarios", &[])],
 ];
 
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
