@@ -41,8 +41,14 @@ use crate::reasons::{COMES_AND_GOES, Reasons, Said};
 /// Something that happens to a cluster, step by step; `None` where a step failed, and what follows would prove
 /// nothing.
 type Told = fn(&WholeCluster, &mut Steps) -> Option<()>;
-/// Its name, its cluster's nodes, what happens, and what the driver says of it.
-type Story = (&'static str, &'static [&'static str], Told, Reasons);
+
+/// What is told, where, and what the driver says of it.
+struct Story {
+    name: &'static str,
+    nodes: &'static [&'static str],
+    told: Told,
+    says: Reasons,
+}
 
 /// The nodes of a cluster: two to move between, as few as an emulating machine has to bear.
 const TWO: &[&str] = &["a", "b"];
@@ -51,26 +57,31 @@ const THREE: &[&str] = &["a", "b", "c"];
 
 /// All of them, each with its cluster's nodes; those that a node does not survive last.
 const STORIES: &[Story] = &[
-    ("pods", TWO, pods::told, Reasons::just(&[])),
-    ("moved-ext4", TWO, moved::ext4, COMES_AND_GOES),
-    ("moved-xfs", TWO, moved::xfs, COMES_AND_GOES),
-    ("block", TWO, block::told, COMES_AND_GOES),
-    ("growth", TWO, growth::told, COMES_AND_GOES),
-    ("mistakes", TWO, mistakes::told, mistakes::SAYS),
-    ("single-pod", TWO, single_pod::told, COMES_AND_GOES),
-    ("kubelet-restarted", TWO, kubelet_restarted::told, COMES_AND_GOES),
-    ("stateful-set", TWO, stateful_set::told, COMES_AND_GOES),
-    ("scraped", TWO, scraped::told, Reasons::just(&[])),
-    ("leader-killed", TWO, leader_killed::told, leader_killed::SAYS),
-    ("device-down", TWO, device_down::told, device_down::SAYS),
-    ("upgrade", TWO, upgrade::told, COMES_AND_GOES),
-    ("maintained", TWO, maintained::told, maintained::SAYS),
-    ("uninstall", TWO, uninstall::told, uninstall::SAYS),
-    ("documented", TWO, documented::told, documented::SAYS),
-    ("node-killed", TWO, node_killed::told, node_killed::SAYS),
-    ("cut-off", TWO, cut_off::told, cut_off::SAYS),
-    ("conflict", THREE, conflict::told, conflict::SAYS),
+    on_two("pods", pods::told, Reasons::just(&[])),
+    on_two("moved-ext4", moved::ext4, COMES_AND_GOES),
+    on_two("moved-xfs", moved::xfs, COMES_AND_GOES),
+    on_two("block", block::told, COMES_AND_GOES),
+    on_two("growth", growth::told, COMES_AND_GOES),
+    on_two("mistakes", mistakes::told, mistakes::SAYS),
+    on_two("single-pod", single_pod::told, COMES_AND_GOES),
+    on_two("kubelet-restarted", kubelet_restarted::told, COMES_AND_GOES),
+    on_two("stateful-set", stateful_set::told, COMES_AND_GOES),
+    on_two("scraped", scraped::told, Reasons::just(&[])),
+    on_two("leader-killed", leader_killed::told, leader_killed::SAYS),
+    on_two("device-down", device_down::told, device_down::SAYS),
+    on_two("upgrade", upgrade::told, COMES_AND_GOES),
+    on_two("maintained", maintained::told, maintained::SAYS),
+    on_two("uninstall", uninstall::told, uninstall::SAYS),
+    on_two("documented", documented::told, documented::SAYS),
+    on_two("node-killed", node_killed::told, node_killed::SAYS),
+    on_two("cut-off", cut_off::told, cut_off::SAYS),
+    Story { nodes: THREE, ..on_two("conflict", conflict::told, conflict::SAYS) },
 ];
+
+/// A story that two nodes are enough for.
+const fn on_two(name: &'static str, told: Told, says: Reasons) -> Story {
+    Story { name, nodes: TWO, told, says }
+}
 
 fn main() -> Result<ExitCode> {
     let (kernels, names): (Vec<String>, Vec<String>) =
@@ -79,7 +90,7 @@ fn main() -> Result<ExitCode> {
     let chosen = chosen(&names)?;
     let mut steps = Steps::new("cluster");
     for nodes in [TWO, THREE] {
-        let told: Vec<_> = chosen.iter().filter(|(_, of, ..)| *of == nodes).collect();
+        let told: Vec<_> = chosen.iter().copied().filter(|story| story.nodes == nodes).collect();
         if !told.is_empty()
             && let Some(cluster) = boot(kernel, nodes, &mut steps)
         {
@@ -90,12 +101,12 @@ fn main() -> Result<ExitCode> {
     Ok(if steps.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn chosen(names: &[String]) -> Result<Vec<Story>> {
-    let known: Vec<_> = STORIES.iter().map(|(name, ..)| *name).collect();
+fn chosen(names: &[String]) -> Result<Vec<&'static Story>> {
+    let known: Vec<_> = STORIES.iter().map(|story| story.name).collect();
     let unknown: Vec<_> = names.iter().filter(|name| !known.contains(&name.as_str())).collect();
     ensure!(unknown.is_empty(), "no stories: {unknown:?}; there are {known:?}");
-    let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
-    Ok(STORIES.iter().filter(|(name, ..)| is_chosen(name)).copied().collect())
+    let is_chosen = |story: &&Story| names.is_empty() || names.iter().any(|chosen| chosen == story.name);
+    Ok(STORIES.iter().filter(is_chosen).collect())
 }
 
 fn boot(kernel: Kernel, nodes: &[&str], steps: &mut Steps) -> Option<WholeCluster> {
@@ -123,7 +134,7 @@ fn as_promised(cluster: &WholeCluster) -> Result<()> {
 
 fn tell(stories: &[&Story], cluster: &WholeCluster, steps: &mut Steps) {
     for story in stories {
-        println!("-- {}", story.0);
+        println!("-- {}", story.name);
         if told_to_its_end(story, cluster, steps).is_none() {
             aftermath::print(cluster);
             aftermath::clean(cluster);
@@ -132,12 +143,11 @@ fn tell(stories: &[&Story], cluster: &WholeCluster, steps: &mut Steps) {
 }
 
 /// What happens; what is said of it and no more; and the device has what it had.
-fn told_to_its_end((_, _, told, reasons): &Story, cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+fn told_to_its_end(story: &Story, cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
     let (before, held) = (Said::so_far(cluster), cluster.rds.held());
-    told(cluster, steps)?;
-    steps.step(&format!("kubectl get events: of the driver {:?}, and no other", reasons.always), || {
-        before?.just(cluster, *reasons)
-    })?;
+    (story.told)(cluster, steps)?;
+    let line = format!("kubectl get events: of the driver {:?}, and no other", story.says.always);
+    steps.step(&line, || before?.just(cluster, story.says))?;
     steps.step("the RDS has the rows, images and exports that it had", || {
         let (before, now) = (held?, cluster.rds.held()?);
         ensure!(before == now, "{before:#?} became {now:#?}");
