@@ -124,7 +124,7 @@ impl<T: Transport> Controller<T> {
         let (slot, node) = (&ask.slot, ask.node.name());
         if refusal.is_conflict() {
             self.metrics.conflict();
-            let news = News::Conflict { node: &ask.node, holders: refusal.in_the_way() };
+            let news = News::Conflict { node: &ask.node, refusal };
             self.tell(slot, self.claim(slot, Some(&ask.context)), &news);
         }
         let text = format!("volume {slot} cannot be attached to {node}: {refusal}");

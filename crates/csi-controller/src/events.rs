@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use attachment::Refusal;
 use routeros::Transport;
 use volume::{Claim, Event, Involved, NodeId, NodeRef, Reason, Slot, VolumeContext};
 
@@ -19,8 +20,8 @@ const CLAIM_NAMESPACE: &str = "csi.storage.k8s.io/pvc/namespace";
 /// Something to be said of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News<'a> {
-    /// R7: `node` was refused for those that hold it.
-    Conflict { node: &'a NodeId, holders: &'a [NodeRef] },
+    /// R7: `node` was refused for others that are in the way.
+    Conflict { node: &'a NodeId, refusal: &'a Refusal },
     /// R8: a ControllerPublish took this long.
     Attached { node: &'a str, took: Duration },
     /// R9
@@ -52,12 +53,16 @@ impl News<'_> {
 
     fn message(&self, volume: &Slot) -> String {
         let said = match self {
-            Self::Conflict { node, holders } => {
+            Self::Conflict { node, refusal: Refusal::Held(holders) | Refusal::Full(holders) } => {
                 let (node, holders) = (node.name(), names(holders));
                 format!(
                     "Attachment to node {node} rejected - volume already attached to node {holders}. \
                      Delete the pod on {holders} to release the volume."
                 )
+            }
+            // There it would not help, or end a virtual machine for want of a right.
+            Self::Conflict { node, refusal } => {
+                format!("Attachment to node {} rejected - {refusal}.", node.name())
             }
             Self::Attached { node, took } => {
                 format!("Attached to node {node} (duration: {}ms)", took.as_millis())
@@ -154,18 +159,24 @@ mod tests {
         let slot = Slot::parse("rds-v").unwrap();
         let node = NodeId::of_node("n").unwrap();
         let holder = |name: &str| NodeRef::new(&NodeId::of_node(name).unwrap(), None);
-        let (one, two) = ([holder("m")], [holder("m"), holder("k")]);
+        let (one, two) = (Refusal::Held(vec![holder("m")]), Refusal::Full(vec![holder("m"), holder("k")]));
+        let unreadable = Refusal::PodsUnreadable(vec![holder("m")]);
         let (source, target) = ("m", "n");
         for (news, message) in [
             (
-                News::Conflict { node: &node, holders: &one },
+                News::Conflict { node: &node, refusal: &one },
                 "[rds-v]: Attachment to node n rejected - volume already attached to node m. \
                  Delete the pod on m to release the volume.",
             ),
             (
-                News::Conflict { node: &node, holders: &two },
+                News::Conflict { node: &node, refusal: &two },
                 "[rds-v]: Attachment to node n rejected - volume already attached to node m and k. \
                  Delete the pod on m and k to release the volume.",
+            ),
+            (
+                News::Conflict { node: &node, refusal: &unreadable },
+                "[rds-v]: Attachment to node n rejected - already attached to node m; whether this is the live \
+                 migration of one virtual machine is not known, since pods may not be read.",
             ),
             (
                 News::Attached { node: "n", took: Duration::from_millis(1234) },

@@ -48,9 +48,18 @@ struct OperationLabels {
     status: &'static str,
 }
 
-/// How many of our connections there are; absent while unknown.
+/// Our connections as sysfs shows them; absent while unknown.
 #[derive(Clone, Debug, Default)]
-struct Connections(Arc<Mutex<Option<u64>>>);
+struct Connections(Arc<Mutex<Option<Connected>>>);
+
+/// NVMe subsystems of this driver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Connected {
+    /// With a controller in any state.
+    pub(crate) active: u64,
+    /// Of those, the ones with none that is live: their reads and writes wait.
+    pub(crate) down: u64,
+}
 
 impl Metrics {
     /// Shows the metrics in `registry`.
@@ -153,23 +162,31 @@ impl Metrics {
         self.recoveries.get_or_create(&StatusLabel { status: status(ok) }).inc();
     }
 
-    /// How many connections of ours sysfs shows; `None` where it could not be read.
-    pub(crate) fn set_connections(&self, count: Option<u64>) {
-        *self.connections.0.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    /// What sysfs shows; `None` where it could not be read.
+    pub(crate) fn set_connections(&self, connected: Option<Connected>) {
+        *self.connections.0.lock().unwrap_or_else(PoisonError::into_inner) = connected;
     }
 }
 
 impl Collector for Connections {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(count) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
-        let gauge = ConstGauge::new(count);
-        let encoder = encoder.encode_descriptor(
-            "rds_csi_nvme_connections_active",
-            "NVMe subsystems of this driver with a controller in any state",
-            None,
-            gauge.metric_type(),
-        )?;
-        gauge.encode(encoder)
+        let Some(connected) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
+        for (name, help, count) in [
+            (
+                "rds_csi_nvme_connections_active",
+                "NVMe subsystems of this driver with a controller in any state",
+                connected.active,
+            ),
+            (
+                "rds_csi_nvme_connections_down",
+                "NVMe subsystems of this driver with controllers of which none is live: reads and writes wait",
+                connected.down,
+            ),
+        ] {
+            let gauge = ConstGauge::new(count);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

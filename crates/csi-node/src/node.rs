@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use csi_server::{InFlight, InFlightGuard};
-use host::Host;
+use host::{Host, Subsystem};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use volume::{Events, HostIdentity, NoEvents, NodeId, NqnPrefix, Slot};
 
+use crate::attached;
 use crate::attachments::{Attachments, Kubernetes};
 use crate::breaker::Breakers;
 use crate::error::{Error, Result};
 use crate::fence::Fences;
 use crate::health::Health;
 use crate::losses::Losses;
-use crate::metrics::Metrics;
+use crate::metrics::{Connected, Metrics};
 use crate::orphans::Orphans;
 use crate::records::{Records, fallback_identity};
 use crate::scans::Scans;
@@ -127,14 +128,17 @@ impl<H: Host> Node<H> {
         failures
     }
 
-    /// Counts our connections for the gauge; to be called before each scrape. Reads sysfs only.
+    /// Counts our connections for the gauges; to be called before each scrape. Reads sysfs only.
     pub async fn refresh_gauges(&self) {
-        let count = self.host.subsystems().await.ok().map(|subsystems| {
-            let ours = |nqn: &str| self.config.nqn_prefix.slot_of(nqn).is_some();
-            let connected = subsystems.iter().filter(|one| !one.controllers.is_empty() && ours(&one.nqn));
-            connected.count() as u64
+        let connected = self.host.subsystems().await.ok().map(|subsystems| {
+            let is_ours = |one: &&Subsystem| {
+                !one.controllers.is_empty() && self.config.nqn_prefix.slot_of(&one.nqn).is_some()
+            };
+            let is_down = |one: &&Subsystem| attached::live_controllers(&subsystems, &one.nqn).is_empty();
+            let ours = || subsystems.iter().filter(is_ours);
+            Connected { active: ours().count() as u64, down: ours().filter(is_down).count() as u64 }
         });
-        self.metrics.set_connections(count);
+        self.metrics.set_connections(connected);
     }
 
     /// Claims a volume for an RPC.

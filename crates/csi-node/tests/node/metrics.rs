@@ -1,6 +1,7 @@
 //! Metrics by the paths that really run (requirements R23, R25).
 
 use host::fake::KernelVersion;
+use tokio::time::Duration;
 
 use crate::bench::{Bench, Vol};
 
@@ -29,6 +30,18 @@ async fn a_life_is_counted_under_the_described_names() {
         assert!(after.lines().any(|seen| seen == line), "{line} in\n{after}");
     }
     assert!(during.contains("rds_csi_nvme_connections_active 1"), "{during}");
+    assert!(during.contains("rds_csi_nvme_connections_down 0"), "{during}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_being_tried_again_is_down_until_it_is_live() {
+    let vol = Vol::ext4("a");
+    let bench = Bench::in_use(KernelVersion::V6_12, &vol).await;
+    bench.kernel.cut_link();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let during = bench.scrape().await;
+    assert!(during.contains("rds_csi_nvme_connections_active 1"), "{during}");
+    assert!(during.contains("rds_csi_nvme_connections_down 1"), "{during}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,11 +151,16 @@ async fn the_nodes_metrics_are_clean() {
 }
 
 #[tokio::test]
-async fn the_documented_alerts_are_rules_that_prometheus_takes() {
+async fn the_documented_alerts_fire_when_they_should_and_else_are_silent() {
     let document = include_str!("../../../../docs/metrics.md");
     let (_, rest) = document.split_once("```yaml\n").unwrap();
     let (rules, _) = rest.split_once("```").unwrap();
     assert_eq!(promtool::rules(rules).await, rules.matches("- alert:").count());
+    let tests = include_str!("metrics/alerts.yaml");
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(tests.contains(&format!("alertname=\"{alert}\"")), "nothing makes {alert} fire");
+    }
+    assert_eq!(promtool::failures(rules, tests).await, None);
 }
 
 #[tokio::test]

@@ -112,10 +112,7 @@ impl<'a> Disk<'a> {
     /// VolumeAttachment says.
     pub(super) fn wait_until_refused(&self, node: &str) -> String {
         let said = self.wait_for_refusal(node);
-        let start = format!(
-            "[{}]: Attachment to node {node} rejected - volume already attached to node ",
-            self.handle
-        );
+        let start = format!("[{}]: Attachment to node {node} rejected - ", self.handle);
         self.wait_for_event("AttachmentConflict", &start);
         said
     }

@@ -56,6 +56,8 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
     let settings = [at(port), of_device(&device)].concat();
     install(&api, &settings.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
 
+    another_is_told_what_is_in_its_way(&api);
+
     let running = start_controller(&api, &tools, &device);
     api.add_node("a", DRIVER, "rds:a").unwrap();
     serves_every_class(&api);
@@ -76,6 +78,25 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
     let left = api.admin().get(&["pv"]).unwrap().unwrap();
     assert_eq!(left["items"].as_array().unwrap().len(), made.len());
     assert_eq!(device.volumes().unwrap(), made);
+}
+
+/// A second release beside the first one, in a namespace where nothing privileged runs.
+fn another_is_told_what_is_in_its_way(api: &ControlPlane) {
+    api.add_namespace("second").unwrap();
+    api.kubectl(&["label", "namespace", "second", "pod-security.kubernetes.io/enforce=baseline"]).unwrap();
+    let (chart, values) = (deploy("helm/rds-csi"), values("least"));
+    let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
+    let second = ["install", "second", chart, "-n", "second", "--values", values, "--dry-run=server"];
+    let refused = |further: &[&str]| {
+        helm(&[&second[..], &["--kubeconfig", kubeconfig(api)], further].concat()).unwrap_err()
+    };
+    let same = "the release rds-csi in the namespace rds-csi has the same clusterId";
+    let error = refused(&[]);
+    for said in [same, "the namespace second enforces the Pod Security level baseline, so that no node"] {
+        assert!(error.contains(said), "no {said:?} in {error}");
+    }
+    let error = refused(&["--set", "clusterId=second"]);
+    assert!(!error.contains(same), "{error}");
 }
 
 /// Claims of every class are bound, attached and grown.
@@ -194,9 +215,9 @@ fn release(api: &ControlPlane, verb: &str, further: &[&str]) -> Result<String, S
     helm(&[&release[..], &["--kubeconfig", kubeconfig(api)], further].concat())
 }
 
-/// Metrics and health on a port of loopback.
+/// Metrics and health on a port of their own.
 fn at(port: u16) -> Vec<String> {
-    set(&["metrics.address=127.0.0.1".into(), format!("metrics.port={port}")])
+    set(&[format!("metrics.port={port}")])
 }
 
 /// This device, of which it is known that it answers in order; a Lease as short as it can be.

@@ -86,6 +86,17 @@ const REFUSED: &[(&[&str], &str)] = &[
         "maximum: got 3,601, want 3,600",
     ),
     (&["storageClasses[0].name=a", "storageClasses[0].fsType=btrfs"], "value must be one of 'ext4', 'xfs'"),
+    (&["image.repository=registry.example/rds-csi:0.1.0"], "at '/image/repository'"),
+    (&["sidecars.registry=https://registry.example"], "at '/sidecars/registry'"),
+    // A default that is taken away, and is needed: all of the network, no toleration, no text in a flag.
+    (&["networkPolicy.dnsPorts=null"], "at '/networkPolicy': missing property 'dnsPorts'"),
+    (&["networkPolicy.apiServerPorts={}"], "at '/networkPolicy/apiServerPorts"),
+    (&["node.tolerations=null"], "at '/node': missing property 'tolerations'"),
+    (&["driverName=null"], "missing property 'driverName'"),
+    (&["fencing=null"], "missing property 'fencing'"),
+    (&["log.level=null"], "at '/log': missing property 'level'"),
+    (&["sidecars.timeout=null"], "at '/sidecars': missing property 'timeout'"),
+    (&["sidecars.resizer.tag="], "sidecars.resizer has neither a tag nor a digest"),
     // What has no default.
     (&["image.repository="], "image.repository is not set: give the registry and name"),
     (&["sidecars.registry=null"], "sidecars.registry is not set: give the registry"),
@@ -154,6 +165,22 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["sidecars.resizer.extraArgs={--leader-election-namespace=x}"],
         "sidecars.resizer.extraArgs: --leader-election-namespace=x would have a sidecar wait",
     ),
+    (
+        &["sidecars.provisioner.extraArgs={--enable-capacity=false}"],
+        "sidecars.provisioner.extraArgs: --enable-capacity is set by this chart",
+    ),
+    (
+        &["sidecars.attacher.extraArgs={--timeout=1s}"],
+        "sidecars.attacher.extraArgs: --timeout is set by this chart",
+    ),
+    (
+        &["controller.extraArgs={--kubernetes=off}"],
+        "controller.extraArgs: --kubernetes is for a driver outside of a cluster: here it would lead without an election",
+    ),
+    (&["node.extraArgs={--kubeconfig=/x}"], "node.extraArgs: --kubeconfig is for a driver outside"),
+    (&["controller.extraArgs={--lease-namespace=x}"], "--lease-namespace would need a right"),
+    (&["metrics.address=127.0.0.1"], "metrics.address is 127.0.0.1, and kubelets ask the pod's address"),
+    (&["metrics.address=[::1]"], "metrics.address is [::1], and kubelets ask the pod's address"),
     (&["device.facts.allow-list=comma"], "fencing.mode is generation: only host-nqn uses the list"),
     (
         &["attachments.rwxPlainPods=true", "rbac.readPods=false"],
@@ -218,6 +245,9 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// How flags begin that a driver in a cluster has no use for.
+const OUTSIDE: [&str; 3] = ["--lease-name", "--kube", "--pod-"];
+
 #[test]
 fn each_value_that_cannot_be_is_refused_with_a_line_that_says_what_to_do() {
     for (settings, said) in REFUSED {
@@ -238,6 +268,10 @@ fn each_way_to_write_what_the_driver_takes_is_taken() {
         "log.level=warn\\,csi_controller::watch=trace",
         "nqnPrefix=nqn.2024-01.org.example:storage",
         "metrics.address=255.10.0.199",
+        "metrics.address=[::]",
+        "image.repository=registry.example:5000/storage/rds-csi",
+        "sidecars.registry=registry.example:5000/sig-storage",
+        "sidecars.provisioner.extraArgs={--worker-threads=10}",
         "metrics.address=[1:2:3:4:5:6:7:8]",
         "metrics.address=[1:2:3:4:5:6:7::]",
         "metrics.address=[::2:3:4:5:6:7:8]",
@@ -272,7 +306,10 @@ fn a_further_flag_is_none_that_the_chart_sets_whether_its_value_was_given_or_not
             assert!(error.contains(&said), "no {said:?} in {error}");
         }
         let mut others = &known_to_the_driver(role) - &own;
-        others.remove("--lease-name");
+        others.retain(|flag| !OUTSIDE.iter().any(|start| flag.starts_with(start)));
+        if role == "controller" {
+            others.insert("--lease-namespace=rds-csi".to_owned());
+        }
         assert!(!others.is_empty() && own.len() > others.len(), "{role}: {own:?}, {others:?}");
         with_further(role, &others).unwrap();
     }

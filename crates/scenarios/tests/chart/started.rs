@@ -54,11 +54,7 @@ impl Started {
         let [port] = free_ports([127, 0, 0, 1].into()).unwrap();
         // Nothing listens on port 1 of loopback.
         let scheme = if case == "unlike" { "http" } else { "https" };
-        let settings = [
-            "metrics.address=127.0.0.1".to_owned(),
-            format!("metrics.port={port}"),
-            format!("device.address={scheme}://127.0.0.1:1"),
-        ];
+        let settings = [format!("metrics.port={port}"), format!("device.address={scheme}://127.0.0.1:1")];
         let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let api = shared();
         let objects = dry_run(api, &format!("{case}-{kind}"), &template(case, &settings).unwrap());

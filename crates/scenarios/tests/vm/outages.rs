@@ -5,6 +5,7 @@ use std::time::Duration;
 use microvm::{Kernel, MIB};
 use scenarios::{Attached, Made, Node, Shape, System, http};
 
+use super::hangs::METRICS;
 use super::pod::{self, Writer};
 use super::{REFUSED, shared, wait_until};
 
@@ -40,16 +41,17 @@ pub(crate) fn out_of_reach(kernel: Kernel, outages: &[u64]) {
         link.cut();
         // By the guest's own clock: its kernel counts keep-alives by that.
         node.guest.command(&format!("sleep {seconds}")).deadline(RETURN * 2).run().unwrap();
-        let before = writer.acknowledged();
+        let (before, times) = (writer.acknowledged(), usize::from(*seconds >= LASTING));
+        assert_eq!(down(node), times, "the gauge of what is tried again");
         link.restore();
         let took = writer.wait_beyond(before + 10, RETURN);
-        let times = usize::from(*seconds >= LASTING);
         if times > 0 {
             wait_until_said(node, said_before, RECOVERED);
         }
         let said = said(node, said_before);
         eprintln!("out of reach for {seconds} s: ten records {took:.1?} after the return; said: {said:?}");
         assert_eq!(said, [(LOST, times), (RECOVERED, times), (GIVEN_UP, 0)]);
+        assert_eq!(down(node), 0);
     }
     assert_eq!(mounts(node), mounted, "nothing was mounted anew");
     let acknowledged = writer.kill();
@@ -58,6 +60,12 @@ pub(crate) fn out_of_reach(kernel: Kernel, outages: &[u64]) {
     pod::end(system, &made, "a");
     pod::assert_clean(system, &made);
     system.csi().delete(&made.volume.volume_id).unwrap();
+}
+
+/// How many connections the node's metrics have as down.
+fn down(node: &Node) -> usize {
+    let metrics = node.guest.sh(&format!("{METRICS} | grep '^rds_csi_nvme_connections_down '")).unwrap();
+    metrics.rsplit(' ').next().unwrap().trim().parse().unwrap()
 }
 
 /// The device loses power under a pod that writes, and answers before it knows its exports.

@@ -10,6 +10,7 @@
 {{- include "rds-csi.flagProblems" (list "controller.extraArgs" .Values.controller.extraArgs (include "rds-csi.ownControllerFlags" .)) }}
 {{- include "rds-csi.flagProblems" (list "node.extraArgs" .Values.node.extraArgs (include "rds-csi.ownNodeFlags" .)) }}
 {{- include "rds-csi.electionProblems" . }}
+{{- include "rds-csi.addressProblems" . }}
 {{- include "rds-csi.labelProblems" . }}
 {{- include "rds-csi.clusterProblems" . }}
 {{- end }}
@@ -33,6 +34,12 @@
 {{- end }}
 {{- if not $device.credentials.secretName }}
 - device.credentials.secretName is not set: {{ include "rds-csi.makeCredentials" (list . "NAME") }}
+{{- end }}
+{{- range $which := list "provisioner" "attacher" "resizer" }}
+{{- $one := index $.Values.sidecars $which -}}
+{{- if not (or $one.tag $one.digest) }}
+- sidecars.{{ $which }} has neither a tag nor a digest: leave it the chart's tag, with which everything is tested, or give one
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -163,19 +170,32 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 
-{{/* Elections that the chart's own would be at odds with. */}}
+{{/* Elections that the chart's own would be at odds with, or none at all, of which two controllers would write at once. */}}
 {{- define "rds-csi.electionProblems" -}}
-{{- range .Values.controller.extraArgs }}
-{{- if regexMatch "^--lease-name(=|$)" . }}
-- controller.extraArgs: --lease-name would need a right that the chart does not give, whose Role names the Lease {{ $.Values.driverName }}: remove it
+{{- range $where, $flags := dict "controller.extraArgs" .Values.controller.extraArgs "node.extraArgs" .Values.node.extraArgs }}
+{{- range $flags }}
+{{- if and (regexMatch "^--lease-name(space)?(=|$)" .) (ne . (printf "--lease-namespace=%s" $.Release.Namespace)) }}
+- {{ $where }}: {{ regexFind "^--[a-z-]+" . }} would need a right that the chart does not give, whose Role names the Lease {{ $.Values.driverName }} in this namespace: remove it
+{{- else if regexMatch "^--(kubernetes|kubeconfig|pod-[a-z]+)(=|$)" . }}
+- {{ $where }}: {{ regexFind "^--[a-z-]+" . }} is for a driver outside of a cluster: here it would lead without an election, or be taken for another pod. Remove it
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range $which := list "provisioner" "attacher" "resizer" }}
+{{- $own := include "rds-csi.ownSidecarFlags" (list $ $which) -}}
 {{- range (index $.Values.sidecars $which).extraArgs }}
 {{- if hasPrefix "--leader-election" . }}
 - sidecars.{{ $which }}.extraArgs: {{ . }} would have a sidecar wait for an election of its own, beside a driver that leads: the driver's Lease is the only one, remove it
+{{- else if has (regexFind "^--[a-z0-9-]+" .) (splitList "\n" $own) }}
+- sidecars.{{ $which }}.extraArgs: {{ regexFind "^--[a-z0-9-]+" . }} is set by this chart, and what it says the driver and its rights go by: remove it
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "rds-csi.addressProblems" -}}
+{{- if regexMatch "^(127\\.|\\[(0{0,4}:)+:?0{0,3}1\\]$)" .Values.metrics.address }}
+- metrics.address is {{ .Values.metrics.address }}, and kubelets ask the pod's address for its health: each pod would be killed again and again. Leave it 0.0.0.0, or [::] where pods have IPv6 only
 {{- end }}
 {{- end }}
 
@@ -185,6 +205,8 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- /* Nothing is found where no cluster can be asked, not even what every cluster has. */ -}}
 {{- if and .Values.checkSecrets (lookup "v1" "Namespace" "" "kube-system") }}
+{{- include "rds-csi.namespaceProblem" . }}
+{{- include "rds-csi.releaseProblems" . }}
 {{- $keys := .Values.device.credentials -}}
 {{- with $keys.secretName }}
 {{- include "rds-csi.secretProblem" (list $ . (list $keys.userKey $keys.passwordKey) (include "rds-csi.makeCredentials" (list $ .))) }}
@@ -192,6 +214,31 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- with .Values.device.tls.caSecretName }}
 {{- $key := $.Values.device.tls.caKey -}}
 {{- include "rds-csi.secretProblem" (list $ . (list $key) (printf "make it with `kubectl -n %s create secret generic %s --from-file=%s=FILE`" $.Release.Namespace . $key)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Node pods mount, so that they are privileged. Without the label the cluster's own default holds, which cannot be read. */}}
+{{- define "rds-csi.namespaceProblem" -}}
+{{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace -}}
+{{- $level := dig "metadata" "labels" "pod-security.kubernetes.io/enforce" "privileged" ($namespace | default dict) -}}
+{{- if ne $level "privileged" }}
+- the namespace {{ .Release.Namespace }} enforces the Pod Security level {{ $level }}, so that no node would get the driver: `kubectl label --overwrite namespace {{ .Release.Namespace }} pod-security.kubernetes.io/enforce=privileged`, or install it into a namespace of its own
+{{- end }}
+{{- end }}
+
+{{/* Two releases with one id: each takes the other's volumes and connections for its own that nobody wants, and ends them. */}}
+{{- define "rds-csi.releaseProblems" -}}
+{{- $mine := printf "--cluster-id=%s" .Values.clusterId -}}
+{{- range (lookup "apps/v1" "Deployment" "" "").items }}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $isOther := or (ne .metadata.namespace $.Release.Namespace) (ne (get $labels "app.kubernetes.io/instance") $.Release.Name) -}}
+{{- if and $isOther (eq (get $labels "app.kubernetes.io/name") "rds-csi") (eq (get $labels "app.kubernetes.io/component") "controller") }}
+{{- $theirs := "--cluster-id=" -}}
+{{- range .spec.template.spec.containers }}{{ range .args }}{{ if hasPrefix "--cluster-id=" . }}{{ $theirs = . }}{{ end }}{{ end }}{{ end -}}
+{{- if eq $mine $theirs }}
+- the release {{ get $labels "app.kubernetes.io/instance" }} in the namespace {{ .metadata.namespace }} has the same clusterId: each would end the other's exports and connections. Set another one here, before the first install (docs/operations.md, two devices)
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -22,6 +22,16 @@ pub(super) async fn rules(rules: &str) -> usize {
     count.unwrap_or_else(|| panic!("no count in {found}"))
 }
 
+/// What of the tests of rules, which name these `rules.yaml`, does not come true; `None` where all does.
+pub(super) async fn failures(rules: &str, tests: &str) -> Option<String> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let written = folder.path().join("tests.yaml");
+    std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+    std::fs::write(&written, tests).unwrap();
+    let (succeeded, found, said) = check(&["test", "rules", written.to_str().unwrap()], "").await;
+    (!succeeded).then(|| format!("{found}{said}"))
+}
+
 /// Gives promtool an input; whether it succeeded, and its output and error.
 #[allow(clippy::disallowed_methods, reason = "test support starts the tool")]
 async fn check(arguments: &[&str], given: &str) -> (bool, String, String) {

@@ -14,6 +14,8 @@
     {{- /* Five requests a second, their default, would be what a drained node with many volumes waits for. */}}
     - --kube-api-qps=20
     - --kube-api-burst=100
+    {{- /* Five minutes, their default, would be added to every outage of the device. */}}
+    - --retry-interval-max=30s
     - --v={{ $root.Values.sidecars.logLevel }}
     {{- include (printf "rds-csi.flagsOf.%s" $which) $root | nindent 4 }}
     {{- range $one.extraArgs }}
@@ -31,6 +33,18 @@
   resources: {{ toJson $one.resources }}
   volumeMounts:
     - {name: socket, mountPath: /csi}
+{{- end }}
+
+{{/* What is set here, a flag a line. (list . "provisioner") */}}
+{{- define "rds-csi.ownSidecarFlags" -}}
+--csi-address
+--leader-election
+--timeout
+--kube-api-qps
+--kube-api-burst
+--retry-interval-max
+--v
+{{ regexReplaceAll "(?m)(=.*| *#.*|^- )" (include (printf "rds-csi.flagsOf.%s" (index . 1)) (index . 0)) "" }}
 {{- end }}
 
 {{- define "rds-csi.flagsOf.provisioner" -}}
