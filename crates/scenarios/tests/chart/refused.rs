@@ -315,6 +315,25 @@ fn a_further_flag_is_none_that_the_chart_sets_whether_its_value_was_given_or_not
     }
 }
 
+#[test]
+fn a_further_flag_of_a_sidecar_is_none_that_the_chart_sets() {
+    let objects = dry_run(shared(), "sidecars-flags", &template("least", &[]).unwrap());
+    let containers = &of_kind(&objects, "Deployment")["spec"]["template"]["spec"]["containers"];
+    for which in ["provisioner", "attacher", "resizer"] {
+        let name = format!("csi-{which}");
+        let container =
+            containers.as_array().unwrap().iter().find(|one| one["name"] == name.as_str()).unwrap();
+        let own =
+            container["args"].as_array().unwrap().iter().map(|argument| flag(argument.as_str().unwrap()));
+        let own: BTreeSet<_> = own.collect();
+        let error = with_further(&format!("sidecars.{which}"), &own).unwrap_err();
+        for flag in &own {
+            let said = format!("- sidecars.{which}.extraArgs: {flag} ");
+            assert!(error.contains(&said), "no {said:?} in {error}");
+        }
+    }
+}
+
 fn with_further(role: &str, flags: &BTreeSet<String>) -> Result<String, String> {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     template("least", &["--set", &format!("{role}.extraArgs={{{}}}", flags.join(","))])

@@ -206,7 +206,10 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- /* Nothing is found where no cluster can be asked, not even what every cluster has. */ -}}
 {{- if and .Values.checkSecrets (lookup "v1" "Namespace" "" "kube-system") }}
 {{- include "rds-csi.namespaceProblem" . }}
+{{- /* Later it could not be followed: another id makes a stranger of every volume that there is. */ -}}
+{{- if .Release.IsInstall }}
 {{- include "rds-csi.releaseProblems" . }}
+{{- end }}
 {{- $keys := .Values.device.credentials -}}
 {{- with $keys.secretName }}
 {{- include "rds-csi.secretProblem" (list $ . (list $keys.userKey $keys.passwordKey) (include "rds-csi.makeCredentials" (list $ .))) }}
@@ -237,7 +240,7 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- $theirs := "--cluster-id=" -}}
 {{- range .spec.template.spec.containers }}{{ range .args }}{{ if hasPrefix "--cluster-id=" . }}{{ $theirs = . }}{{ end }}{{ end }}{{ end -}}
 {{- if eq $mine $theirs }}
-- the release {{ get $labels "app.kubernetes.io/instance" }} in the namespace {{ .metadata.namespace }} has the same clusterId: each would end the other's exports and connections. Set another one here, before the first install (docs/operations.md, two devices)
+- the release {{ get $labels "app.kubernetes.io/instance" }} in the namespace {{ .metadata.namespace }} has the same clusterId: each would end the other's exports and connections. Set another one here; never of a release that has volumes (docs/operations.md, two devices)
 {{- end }}
 {{- end }}
 {{- end }}
