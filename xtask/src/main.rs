@@ -6,6 +6,7 @@
 
 mod binaries;
 mod conformance;
+mod failures;
 mod go_tools;
 mod image;
 mod machine;

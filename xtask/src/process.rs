@@ -24,13 +24,14 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Runs a command, passes its output on line by line, and shows each line to `see` as well.
-/// Answers whether it ended with status 0.
+/// Runs a command, passes its output on line by line, and shows each line to `see` as well; a guest's console may have
+/// bytes that are no text. Answers whether it ended with status 0.
 pub(crate) fn run_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {command:?}"))?;
     let output = child.stdout.take().context("a piped stream")?;
-    for line in BufReader::new(output).lines() {
+    for line in BufReader::new(output).split(b'\n') {
         let line = line.with_context(|| format!("read the output of {command:?}"))?;
+        let line = String::from_utf8_lossy(&line);
         println!("{line}");
         see(&line);
     }

@@ -102,6 +102,7 @@ pub(crate) fn test(suite: Option<Suite>, arguments: &[String]) -> Result<()> {
         }
         total += tally;
     }
+    print!("{}", total.failures);
     println!("{total}");
     if !red.is_empty() {
         bail!("not green: {}", red.join(", "));

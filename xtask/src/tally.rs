@@ -2,23 +2,27 @@
 
 use std::fmt;
 
+use crate::failures::Failures;
+
 /// Tests that passed and failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    pub(crate) failures: Failures,
 }
 
 impl Tally {
     /// One step that is a test of its own.
     pub(crate) fn step(passed: bool) -> Self {
-        Self { passed: passed.into(), failed: (!passed).into() }
+        Self { passed: passed.into(), failed: (!passed).into(), ..Self::default() }
     }
 
     /// Adds what one line of libtest (`test result: …`), of csi-sanity (Ginkgo), or of our own
     /// programs (`demo: N passed, N failed`) says; other lines say nothing.
     pub(crate) fn see(&mut self, line: &str) {
         let line = plain(line);
+        self.failures.see(&line);
         let counted = line.contains(" passed") && line.contains(" failed") || line.contains(" Passed");
         let summary = line.starts_with("test result: ") || line.contains(" Passed | ") || line.contains(": ");
         if counted && summary {
@@ -28,7 +32,7 @@ impl Tally {
     }
 
     /// Whether something ran and nothing failed.
-    pub(crate) fn is_green(self) -> bool {
+    pub(crate) fn is_green(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
 }
@@ -37,6 +41,7 @@ impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.failures += other.failures;
     }
 }
 
@@ -86,13 +91,14 @@ mod tests {
         ] {
             tally.see(line);
         }
-        assert_eq!(tally, Tally { passed: 134, failed: 5 });
+        assert_eq!((tally.passed, tally.failed), (134, 5));
     }
 
     #[test]
     fn a_suite_that_ran_nothing_is_not_green() {
         assert!(!Tally::default().is_green());
-        assert!(!Tally { passed: 1, failed: 1 }.is_green());
-        assert!(Tally { passed: 1, failed: 0 }.is_green());
+        let of = |passed, failed| Tally { passed, failed, ..Tally::default() };
+        assert!(!of(1, 1).is_green());
+        assert!(of(1, 0).is_green());
     }
 }

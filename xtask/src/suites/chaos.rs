@@ -3,17 +3,13 @@
 
 use anyhow::Result;
 
-use super::vm::emulator::is_emulators_crash;
-use super::vm::{self, Variables};
-use super::{counted, counted_seeing};
+use super::counted;
+use super::vm::{self, Variables, emulator};
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
 
 /// Its first minutes have forced moves, a cut link, kills, a power cut and replies that are lost.
 const SHORT: [&str; 4] = ["--seed", "161", "--minutes", "2"];
-/// Twice in a row was seen once.
-const TRIES: u32 = 3;
-
 /// The arguments are the program's: `--seed N`, `--minutes M`, `--kernel 6.1`.
 pub(super) fn run(programs: &TestPrograms, arguments: &[String]) -> Result<Tally> {
     let run = &mut programs.binary("chaos")?.command();
@@ -23,18 +19,14 @@ pub(super) fn run(programs: &TestPrograms, arguments: &[String]) -> Result<Tally
 /// The same few minutes each time; again where the emulator crashed one of its guests.
 pub(super) fn short(programs: &TestPrograms, variables: &Variables) -> Result<Tally> {
     println!("-- guests of chaos");
-    let mut tries = 1;
-    loop {
-        let run = &mut programs.binary("chaos")?.command();
-        let mut crashed = false;
-        let see = |line: &str| crashed |= is_emulators_crash(line);
-        let tally = counted_seeing(run.args(SHORT).envs(variables.clone()), see)?;
-        if tally.is_green() || !crashed || tries == TRIES {
-            return Ok(tally);
+    let again = || emulator::attempt(programs.binary("chaos")?.command().args(SHORT).envs(variables.clone()));
+    let mut run = again()?;
+    for _ in 1..emulator::TRIES {
+        if run.tally.is_green() || !run.crashed {
+            break;
         }
-        tries += 1;
-        println!(
-            "-- the emulator crashed a guest (flags that no processor has, or a double fault); chaos once more"
-        );
+        println!("{}: chaos", emulator::ONCE_MORE);
+        run = again()?;
     }
+    Ok(run.tally)
 }

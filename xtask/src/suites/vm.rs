@@ -3,17 +3,16 @@
 pub(super) mod emulator;
 
 use std::ffi::OsString;
-use std::process::Command;
 
 use anyhow::Result;
 
 use super::lanes::{Part, filter, in_turn, side_by_side};
-use super::{GUESTS, api, chaos, counted, counted_seeing};
+use super::{GUESTS, api, chaos, counted};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
-use emulator::Failures;
+use emulator::Attempt;
 
 /// By name.
 pub(super) type Variables = [(&'static str, OsString); 2];
@@ -80,24 +79,27 @@ pub(super) fn variables() -> Result<Variables> {
     Ok([(api::TOOLS, api::tools()?), (BINARIES, binaries::release()?.into())])
 }
 
-/// A part's tests in guests. Where the emulator itself crashed a guest, the tests that failed run once more.
+/// A part's tests in guests. Where the emulator itself crashed a guest, the tests that failed run once more: all of them,
+/// since guests are shared between tests.
 fn guests_of(programs: &TestPrograms, part: &Part, variables: &Variables) -> Result<Tally> {
-    let tests = |arguments: &[&str]| -> Result<Command> {
+    let tests = |arguments: &[&str]| -> Result<Attempt> {
         let mut tests = programs.test(part.0, TARGET)?.command();
         tests.args(["--test-threads=1", "--skip", BY_HAND]).args(arguments).envs(variables.clone());
-        Ok(tests)
+        emulator::attempt(&mut tests)
     };
-    let mut failures = Failures::default();
-    let all = &mut tests(&filter(part, LANES.into_iter().flatten()))?;
-    let mut tally = counted_seeing(all, |line| failures.see(line))?;
-    if let Some(failed) = failures.by_the_emulator() {
-        println!(
-            "-- the emulator crashed a guest (flags that no processor has, or a double fault); once more: {}",
-            failed.join(", ")
-        );
-        let again = counted_seeing(tests(&["--exact"])?.args(&failed), |_| ())?;
-        tally.failed = tally.failed.saturating_sub(failed.len() as u64);
-        tally += again;
+    let mut all = tests(&filter(part, LANES.into_iter().flatten()))?;
+    for _ in 1..emulator::TRIES {
+        let failed = all.tally.failures.tests().to_vec();
+        if !all.crashed || failed.is_empty() {
+            break;
+        }
+        println!("{}: {}", emulator::ONCE_MORE, failed.join(", "));
+        let exact = ["--exact"].into_iter().chain(failed.iter().map(String::as_str)).collect::<Vec<_>>();
+        let again = tests(&exact)?;
+        all.tally.failed = all.tally.failed.saturating_sub(failed.len() as u64);
+        all.tally.failures.forget();
+        all.tally += again.tally;
+        all.crashed = again.crashed;
     }
-    Ok(tally)
+    Ok(all.tally)
 }

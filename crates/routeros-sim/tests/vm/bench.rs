@@ -63,7 +63,7 @@ impl Bench {
         let address = self.rds.address();
         let options = format!(
             "transport=tcp,traddr={address},trsvcid=4420,nqn={nqn},hostnqn={host},\
-             hostid=4f3f1a7e-5a51-4d5e-9a55-0d2d4f0b6c11,reconnect_delay=1,ctrl_loss_tmo=600,keep_alive_tmo=5"
+             hostid=4f3f1a7e-5a51-4d5e-9a55-0d2d4f0b6c11,reconnect_delay=1,ctrl_loss_tmo=600,keep_alive_tmo=30"
         );
         let output = self.node.run(&format!("echo -n '{options}' > /dev/nvme-fabrics")).unwrap();
         // The shell says "I/O error" of everything; the kernel knows better.

@@ -8,8 +8,8 @@ use testbed::objects::Usage;
 
 use super::SOON;
 use crate::leadership_pair::{
-    forget, inject, pair, pod_on, provision_reviving, release, roles, senders, tear_off, wait_until_met,
-    writes,
+    forget, inject, pair, pod_on, provision_reviving, release, roles, senders, tear_off, wait_for_attachment,
+    wait_until_met, writes,
 };
 
 /// Where the device serves a user's requests in order, with the Lease that ships (15 s).
@@ -86,9 +86,13 @@ fn a_write_of_the_old_leader_that_lands_late_comes_before_the_new_ones_decision(
     pod_on(&cluster, "user", "a", "data");
     wait_until_met(&cluster, held);
 
-    // The write for `a` is accepted and not applied; meanwhile nobody wants `a` any more, and `b` is wanted.
-    old.kill();
+    // The write for `a` is accepted and not applied; meanwhile nobody wants `a` any more, and `b` is wanted. The attacher
+    // outlives its controller until it has said that the attach failed: the attach/detach controller, not told, would wait
+    // two minutes for it, for a VolumeAttachment that is gone as well.
+    old.controller.process.kill();
     let killed = Instant::now();
+    wait_for_attachment(&cluster, name, "a", |found| found["status"]["attachError"].is_object());
+    old.kill();
     cluster.control_plane.delete_pod("user").unwrap();
     tear_off(&cluster, name, "a");
     pod_on(&cluster, "other", "b", "data");

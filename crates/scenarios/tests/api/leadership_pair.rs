@@ -59,13 +59,29 @@ pub(crate) fn pod_on(cluster: &Cluster, pod: &str, node: &str, claim: &str) {
     cluster.admin().create(&object).unwrap();
 }
 
-/// Takes a VolumeAttachment away without a detach, as a person does who drops its finalizers.
+/// Waits until the VolumeAttachment of a PersistentVolume to a node is so.
+pub(crate) fn wait_for_attachment(
+    cluster: &Cluster,
+    persistent_volume: &str,
+    node: &str,
+    is_so: impl Fn(&Value) -> bool,
+) {
+    wait_until(&format!("the VolumeAttachment of {persistent_volume} to {node}"), SOON, || {
+        let found = cluster.control_plane.attachment(persistent_volume, node)?;
+        Ok(found.filter(|found| is_so(found)).map(drop))
+    })
+    .unwrap();
+}
+
+/// Takes the VolumeAttachment that no pod needs any more away without a detach, as a person does who drops its finalizers;
+/// no attacher runs. It is gone once the attach/detach controller has given it up: one that is taken from under an attach
+/// which it still waits for, it waits for two minutes more.
 pub(crate) fn tear_off(cluster: &Cluster, persistent_volume: &str, node: &str) {
-    let Some(attachment) = cluster.control_plane.attachment(persistent_volume, node).unwrap() else { return };
+    let attachment = cluster.control_plane.attachment(persistent_volume, node).unwrap().unwrap();
     let name = attachment["metadata"]["name"].as_str().unwrap();
     let none = json!({ "metadata": { "finalizers": null } });
     cluster.admin().patch(&["volumeattachment", name], &none).unwrap();
-    cluster.control_plane.kubectl(&["delete", "volumeattachment", name, "--ignore-not-found"]).unwrap();
+    cluster.control_plane.wait_until_detached(persistent_volume, node, SOON).unwrap();
 }
 
 /// Who has sent to the device, in the order in which the requests came, each as often as it began anew.

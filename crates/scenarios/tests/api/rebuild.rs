@@ -10,7 +10,9 @@ use testbed::wait_until;
 
 use super::SOON;
 use crate::by_hand::block_volume;
-use crate::leadership_pair::{forget, inject, pod_on, release, tear_off, wait_until_met};
+use crate::leadership_pair::{
+    forget, inject, pod_on, release, tear_off, wait_for_attachment, wait_until_met,
+};
 
 /// One controller whose reconciler looks by itself an hour later, and which leaves the device alone otherwise.
 fn quiet() -> ClusterOptions {
@@ -156,13 +158,6 @@ fn looks(cluster: &Cluster) -> u64 {
         line.starts_with("rds_csi_attachment_") && line.contains("_count{") && line.contains("\"reconcile\"")
     });
     counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-}
-
-fn wait_for_attachment(cluster: &Cluster, volume: &str, node: &str, is_so: impl Fn(&Value) -> bool) {
-    wait_until(&format!("the VolumeAttachment of {volume} to {node}"), SOON, || {
-        Ok(cluster.control_plane.attachment(volume, node)?.filter(|found| is_so(found)).map(drop))
-    })
-    .unwrap();
 }
 
 fn nqn_of(cluster: &Cluster, volume: &str) -> String {

@@ -6,6 +6,20 @@
 //! sets a flag that no processor has, so a test that failed beside one says nothing and is run once more. Every other crash of
 //! a guest's kernel is a finding.
 
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::suites::counted_seeing;
+use crate::tally::Tally;
+
+/// How often in all: twice in a row was seen once.
+pub(in crate::suites) const TRIES: u32 = 3;
+
+/// What is said of a run that is repeated for it.
+pub(in crate::suites) const ONCE_MORE: &str =
+    "-- the emulator crashed a guest (flags that no processor has, or a double fault); once more";
+
 /// What the console of such a guest says.
 const DOUBLE_FAULT: &str = "traps: PANIC: double fault";
 /// What the kernel prints before the flags of a processor that failed, in hexadecimal digits.
@@ -13,8 +27,22 @@ const FLAGS: &str = " EFLAGS: ";
 /// These are zero in every processor (Intel SDM, volume 1, 3.4.3).
 const RESERVED_FLAGS: u64 = !0x003f_ffff;
 
+/// A run of guests.
+pub(in crate::suites) struct Attempt {
+    pub(in crate::suites) tally: Tally,
+    /// Whether the emulator crashed one of them.
+    pub(in crate::suites) crashed: bool,
+}
+
+/// Runs a command that boots guests, passing its lines on.
+pub(in crate::suites) fn attempt(command: &mut Command) -> Result<Attempt> {
+    let mut crashed = false;
+    let tally = counted_seeing(command, |line| crashed |= is_emulators_crash(line))?;
+    Ok(Attempt { tally, crashed })
+}
+
 /// Whether a line of a guest's console says that the emulator crashed it.
-pub(in crate::suites) fn is_emulators_crash(line: &str) -> bool {
+fn is_emulators_crash(line: &str) -> bool {
     line.contains(DOUBLE_FAULT) || flags(line).is_some_and(|flags| flags & RESERVED_FLAGS != 0)
 }
 
@@ -23,45 +51,13 @@ fn flags(line: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// The failed tests of one run, and whether the emulator had a hand in it.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    failed: Vec<String>,
-    by_the_emulator: bool,
-}
-
-impl Failures {
-    /// Takes in one line of libtest's output.
-    pub(super) fn see(&mut self, line: &str) {
-        self.by_the_emulator |= is_emulators_crash(line);
-        let name = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
-        self.failed.extend(name.map(str::to_owned));
-    }
-
-    /// The failed tests, all of them since guests are shared between tests; `None` if the emulator did nothing.
-    pub(super) fn by_the_emulator(self) -> Option<Vec<String>> {
-        (self.by_the_emulator && !self.failed.is_empty()).then_some(self.failed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seen(lines: &[&str]) -> Option<Vec<String>> {
-        let mut failures = Failures::default();
-        lines.iter().for_each(|line| failures.see(line));
-        failures.by_the_emulator()
-    }
-
     #[test]
-    fn failures_beside_a_double_fault_are_named() {
-        let lines = [
-            "test linux_6_1::life ... ok",
-            "test linux_6_12::life ... FAILED",
-            "[    9.334679] traps: PANIC: double fault, error_code: 0x0",
-        ];
-        assert_eq!(seen(&lines), Some(vec!["linux_6_12::life".to_owned()]));
+    fn a_double_fault_is_the_emulators() {
+        assert!(is_emulators_crash("[    9.334679] traps: PANIC: double fault, error_code: 0x0"));
     }
 
     #[test]
@@ -77,9 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn every_other_failure_stands() {
-        let oops = "[    9.3] BUG: kernel NULL pointer dereference, address: 0000000000000008";
-        assert_eq!(seen(&["test linux_6_12::life ... FAILED", oops]), None);
-        assert_eq!(seen(&["traps: PANIC: double fault, error_code: 0x0"]), None);
+    fn every_other_crash_stands() {
+        assert!(!is_emulators_crash(
+            "[    9.3] BUG: kernel NULL pointer dereference, address: 0000000000000008"
+        ));
     }
 }

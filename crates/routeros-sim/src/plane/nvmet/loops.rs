@@ -12,7 +12,7 @@ pub trait LoopDevices: Send + Sync + 'static {
     /// # Errors
     /// The kernel's.
     fn attach(&self, file: &Path, offset: u64, discard: bool) -> io::Result<String>;
-    /// Takes a device away once nothing uses it.
+    /// Takes a device away once nothing uses it; one that is gone is taken away.
     ///
     /// # Errors
     /// The kernel's.
@@ -29,6 +29,10 @@ pub trait LoopDevices: Send + Sync + 'static {
     fn attached(&self) -> io::Result<Vec<(String, PathBuf)>>;
 }
 
+/// What losetup says of a device that has no file any more: one that was still in use when it was detached goes by itself, a
+/// moment after it was listed.
+const GONE: &str = "No such device or address";
+
 /// losetup: its ioctls need unsafe code, which this project forbids.
 #[derive(Debug)]
 pub struct Losetup;
@@ -37,7 +41,7 @@ impl Losetup {
     #[expect(clippy::disallowed_methods, reason = "losetup: the simulator has no helpers")]
     fn run(arguments: &[&str], file: Option<&Path>) -> io::Result<String> {
         let mut command = Command::new("losetup");
-        command.args(arguments).args(file);
+        command.args(arguments).args(file).env("LC_ALL", "C");
         let output = command.output()?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
@@ -60,7 +64,7 @@ impl LoopDevices for Losetup {
     }
 
     fn detach(&self, device: &str) -> io::Result<()> {
-        Self::run(&["--detach", device], None).map(drop)
+        detached(Self::run(&["--detach", device], None))
     }
 
     fn refresh(&self, device: &str) -> io::Result<()> {
@@ -73,5 +77,29 @@ impl LoopDevices for Losetup {
             Some((format!("/dev/{}", entry.file_name().to_string_lossy()), PathBuf::from(file.trim_end())))
         });
         Ok(devices.collect())
+    }
+}
+
+/// What a detach came to.
+fn detached(said: io::Result<String>) -> io::Result<()> {
+    match said {
+        Err(error) if error.to_string().ends_with(GONE) => Ok(()),
+        said => said.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_went_by_itself_is_detached_and_another_error_is_one() {
+        let said = |words: &str| detached(Err(io::Error::other(words.to_owned())));
+        // Seen on 6.12, of a device that the target had let go between its listing and this.
+        said("losetup: /dev/loop0: detach failed: No such device or address").unwrap();
+        said("losetup: /dev/loop-none: failed to use device: No such device").unwrap_err();
+        detached(Ok(String::new())).unwrap();
     }
 }
