@@ -2,7 +2,7 @@
 
 use csi_grpc::v1::VolumeCapability;
 use csi_grpc::v1::volume_capability::access_mode::Mode;
-use csi_server::{Access, Capability};
+use csi_server::{Access, Capability, MountFlags};
 use tonic::Status;
 use volume::{FsType, Limits, MIB};
 
@@ -29,6 +29,18 @@ pub(crate) fn served(capability: &Capability) -> Result<(), String> {
             mode.as_str_name(),
             if capability.is_block() { "for raw block" } else { "for file systems" },
         )),
+    }
+}
+
+/// The mount options of what is asked for, if nodes take them. A node would refuse them when a pod starts: by then they are in
+/// a PersistentVolume, where nobody looks for them.
+///
+/// # Errors
+/// The option that is refused and why: the text of an INVALID_ARGUMENT.
+pub(crate) fn mountable(capability: &Capability) -> Result<(), String> {
+    match &capability.access {
+        Access::Mount { flags, .. } => MountFlags::parse(flags).map(drop).map_err(|error| error.to_string()),
+        Access::Block => Ok(()),
     }
 }
 

@@ -35,7 +35,9 @@ pub(crate) async fn validate<T: Transport>(
 /// Why the volume cannot be used so.
 fn problem(request: &ValidateVolumeCapabilitiesRequest, capabilities: &[Capability]) -> Option<String> {
     let entries = request.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let unserved = capabilities.iter().find_map(|asked| capability::served(asked).err());
+    let unserved = capabilities
+        .iter()
+        .find_map(|asked| capability::served(asked).and_then(|()| capability::mountable(asked)).err());
     unserved
         .or_else(|| Parameters::parse(entries).err().map(|error| error.to_string()))
         .or_else(|| VolumeContext::parse(&request.volume_context).err().map(|error| error.to_string()))

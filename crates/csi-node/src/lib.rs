@@ -12,7 +12,6 @@ mod error;
 mod events;
 mod expand;
 mod fence;
-mod flags;
 mod foreign;
 mod format;
 mod health;

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use csi_grpc::v1::volume_capability::access_mode::Mode;
-use csi_server::{Access, Capability};
+use csi_server::{Access, Capability, FlagError, MountFlags};
 use tonic::{Code, Status};
 use volume::{ContextError, FsType, NqnPrefix, PublishContext, Slot, VolumeContext};
-
-use crate::flags::{FlagError, MountFlags};
 
 /// Linux: PATH_MAX.
 const LONGEST_PATH: usize = 4095;

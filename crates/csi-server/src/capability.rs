@@ -21,7 +21,7 @@ pub enum Access {
     Mount {
         /// The file system's name; empty leaves the choice to the driver.
         fs_type: String,
-        /// Options for mount(8), in the CO's order.
+        /// Options for mount(8), in the CO's order, as they came: [`MountFlags`](crate::MountFlags) checks them.
         flags: Vec<String>,
     },
     /// A raw block device.

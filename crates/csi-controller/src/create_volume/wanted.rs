@@ -26,7 +26,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Unwanted {
     /// No configuration serves it.
     Anywhere(Status),
-    /// This configuration does not; another may have, and made the volume in this slot.
+    /// This configuration of this version does not; another may have, and made the volume in this slot.
     Here(Slot, Status),
 }
 
@@ -48,6 +48,9 @@ impl Wanted {
         let range = request.capacity_range.as_ref().map(parse::range);
         let slot = Slot::for_volume(&config.cluster_id, &request.name);
         let here = |status| Unwanted::Here(slot.clone(), status);
+        // Earlier versions made volumes with them.
+        let mountable = capabilities.iter().try_for_each(capability::mountable);
+        mountable.map_err(|error| here(Status::invalid_argument(error)))?;
         let size = match range {
             Some(range) => range.choose(limits).map_err(|error| match error {
                 CapacityError::Malformed(text) => Status::invalid_argument(text).into(),

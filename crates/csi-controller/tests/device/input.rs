@@ -49,7 +49,7 @@ const REFUSED_CREATES: &[(&str, Spoil, Code)] = &[
     ),
 ];
 
-/// What another configuration might serve, with the code where the volume was never made.
+/// What another configuration might serve, or an earlier version has, with the code where the volume was never made.
 const REFUSED_HERE: &[(&str, Spoil, Code)] = &[
     ("more than the largest volume", |r| r.capacity_range = range(i64::MAX, 0), Code::OutOfRange),
     ("a limit below the smallest volume", |r| r.capacity_range = range(1, 1), Code::OutOfRange),
@@ -61,8 +61,19 @@ const REFUSED_HERE: &[(&str, Spoil, Code)] = &[
         },
         Code::OutOfRange,
     ),
+    (
+        "a mount option that no node takes",
+        |r| r.volume_capabilities = vec![mount_with(&["noatime", "norecovery"])],
+        Code::InvalidArgument,
+    ),
     ("a path that is no base path", |r| parameter(r, "volumePath", "/raid10/other"), Code::InvalidArgument),
 ];
+
+fn mount_with(flags: &[&str]) -> VolumeCapability {
+    let mount_flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+    let mount = MountVolume { mount_flags, ..MountVolume::default() };
+    capability(AccessType::Mount(mount), Mode::SingleNodeWriter)
+}
 
 fn many() -> VolumeCapability {
     capability(AccessType::Mount(MountVolume::default()), Mode::MultiNodeMultiWriter)
@@ -209,9 +220,13 @@ async fn an_expansion_without_a_range_or_beyond_the_limits_is_refused() {
 async fn validation_confirms_what_is_served_and_says_why_it_does_not() {
     let (_device, driver) = start().await;
     let volume_id = driver.made("pvc-1").await;
-    for (asked, is_served) in
-        [(mount("ext4"), true), (many(), false), (block(Mode::MultiNodeMultiWriter), true)]
-    {
+    for (asked, is_served) in [
+        (mount("ext4"), true),
+        (many(), false),
+        (block(Mode::MultiNodeMultiWriter), true),
+        (mount_with(&["noatime"]), true),
+        (mount_with(&["noload"]), false),
+    ] {
         let request = ValidateVolumeCapabilitiesRequest {
             volume_id: volume_id.clone(),
             volume_capabilities: vec![asked],

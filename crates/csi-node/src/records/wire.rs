@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use csi_server::MountFlags;
 use serde::{Deserialize, Serialize};
 use volume::{Claim, FsType, Nqn, Slot, Tunables};
 
 use super::{Phase, StageRecord};
-use crate::flags::MountFlags;
 use crate::request::{Form, Use};
 
 /// The format that is written. Older ones are read; a newer one is refused, since what it adds may

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testbed::wait_until;
 
@@ -23,13 +23,16 @@ impl WholeCluster {
         Ok(pods.iter().map(name_of).collect())
     }
 
-    /// The nodes that controllers are on.
+    /// Makes sure that the controllers that are to stay are on two nodes.
     ///
     /// # Errors
-    /// Where the API server does not answer.
-    pub fn nodes_of_controllers(&self) -> Result<BTreeSet<String>> {
+    /// Where they are not, or the API server does not answer.
+    pub fn controllers_are_apart(&self) -> Result<()> {
         let pods = self.pods_of("controller")?;
-        Ok(pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).map(str::to_owned).collect())
+        let stay = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let on: BTreeSet<_> = stay.filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+        ensure!(on.len() == 2, "the controllers are on {on:?}");
+        Ok(())
     }
 
     /// The name of the pod that the Lease says leads; `None` while none does.

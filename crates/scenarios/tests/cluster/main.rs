@@ -127,9 +127,7 @@ fn as_promised(cluster: &WholeCluster) -> Result<()> {
     ensure!(routes.lines().count() <= 1, "this network has a way out: {routes}");
     // What is said of the installation is no story's.
     cluster.control_plane.wait_for_event("StartupReconciliation", WholeCluster::SOON, |_| true)?;
-    let on = cluster.nodes_of_controllers()?;
-    ensure!(on.len() == 2, "the controllers are on {on:?}");
-    Ok(())
+    cluster.controllers_are_apart()
 }
 
 fn tell(stories: &[&Story], cluster: &WholeCluster, steps: &mut Steps) {

@@ -64,10 +64,11 @@ fn upgraded(cluster: &WholeCluster, steps: &mut Steps, shell: &Shell) -> Option<
 }
 
 fn certified(cluster: &WholeCluster, steps: &mut Steps, shell: &Shell) -> Option<()> {
-    steps.step("the device is to have another certificate: controllers trust both", || {
+    steps.step("the device is to have another certificate: controllers trust both, on two nodes", || {
         std::fs::write(shell.folder().join("old.pem"), cluster.rds.certificate()?)?;
         std::fs::write(shell.folder().join("new.pem"), cluster.rds.make_certificate()?)?;
         as_documented(shell, OPERATIONS, "cat OLD NEW", &[("OLD NEW", "old.pem new.pem")])?;
+        cluster.controllers_are_apart()?;
         cluster.wait_for_leader()
     })?;
     steps.step("it has: a PVC is bound, and deleted", || {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use scenarios::{NAMESPACE, STORAGE_CLASS, Steps, WholeCluster, shell_pod};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::objects::{self, Usage};
 
 use crate::reasons::{Reasons, Said};
@@ -28,22 +28,38 @@ const BRING_MODULE: &str = "for file in $(find /lib/modules/ -name 'nvme-tcp.ko*
 const SECRET: [&str; 4] = ["-n", NAMESPACE, "secret", "rds-credentials"];
 
 pub(crate) fn told(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
-    misspelt_class(cluster, steps)?;
+    let class = |parameters| objects::storage_class(MISSPELT, scenarios::DRIVER, parameters);
+    let parameter = class(&[("nvmeAdress", "10.0.0.1")]);
+    wrong_class(cluster, steps, "nvmeAdress", &parameter, &["nvmeAdress", "nvmeAddress"])?;
+    let mut option = class(&[]);
+    option["mountOptions"] = json!(["noatime", "norecovery"]);
+    wrong_class(
+        cluster,
+        steps,
+        "a mount option that no node takes",
+        &option,
+        &["norecovery", "mountOptions"],
+    )?;
     forgotten_module(cluster, steps)?;
     misspelt_flag(cluster, steps)?;
     wrong_password(cluster, steps)
 }
 
-fn misspelt_class(cluster: &WholeCluster, steps: &mut Steps) -> Option<()> {
+/// A class with something wrong in it, which its PVC tells in these words.
+fn wrong_class(
+    cluster: &WholeCluster,
+    steps: &mut Steps,
+    what: &str,
+    class: &Value,
+    words: &[&str],
+) -> Option<()> {
     steps
-        .step("a StorageClass with nvmeAdress: its PVC says what is wrong, and nothing is made", || {
-            let class = objects::storage_class(MISSPELT, scenarios::DRIVER, &[("nvmeAdress", "10.0.0.1")]);
+        .step(&format!("a StorageClass with {what}: its PVC says what is wrong, and nothing is made"), || {
             let images = cluster.rds.images()?;
-            cluster.admin().create(&class)?;
+            cluster.admin().create(class)?;
             cluster.admin().create(&objects::claim(MISSPELT, MISSPELT, "64Mi", Usage::FILESYSTEM))?;
             cluster.control_plane.wait_for_event("ProvisioningFailed", WholeCluster::SOON, |event| {
-                event.name == MISSPELT
-                    && ["nvmeAdress", "nvmeAddress"].iter().all(|word| event.message.contains(word))
+                event.name == MISSPELT && words.iter().all(|word| event.message.contains(word))
             })?;
             ensure!(cluster.rds.images()? == images, "{:?}", cluster.rds.images()?);
             cluster.admin().run(&["delete", "pvc", MISSPELT])?;

@@ -28,12 +28,12 @@ const DENIED: [(&str, &str); 19] = [
 
 /// Checked mount options, one word each, in the CO's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MountFlags(Vec<String>);
+pub struct MountFlags(Vec<String>);
 
 /// A mount option that is not passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("mount option {option:?} is refused: {why}; remove it from mountOptions")]
-pub(crate) struct FlagError {
+pub struct FlagError {
     option: String,
     why: &'static str,
 }
@@ -43,7 +43,7 @@ impl MountFlags {
     ///
     /// # Errors
     /// The first that is denied or malformed.
-    pub(crate) fn parse(flags: &[String]) -> Result<Self, FlagError> {
+    pub fn parse(flags: &[String]) -> Result<Self, FlagError> {
         let words: Vec<String> = flags
             .iter()
             .flat_map(|flag| flag.split(','))
@@ -60,12 +60,14 @@ impl MountFlags {
     }
 
     /// The words.
-    pub(crate) fn words(&self) -> &[String] {
+    #[must_use]
+    pub fn words(&self) -> &[String] {
         &self.0
     }
 
     /// Whether the last word on it says read-only.
-    pub(crate) fn read_only(&self) -> bool {
+    #[must_use]
+    pub fn read_only(&self) -> bool {
         self.0.iter().rfind(|word| *word == "ro" || *word == "rw").is_some_and(|word| word == "ro")
     }
 }
