@@ -67,6 +67,8 @@ fn what_the_chart_installs_serves_every_class_and_leaves_volumes_when_it_goes() 
         assert!(process.is_running() && !process.log().contains("forbidden"), "{}", process.log());
     }
 
+    volumes_keep_their_names(&api, &settings);
+
     // Nothing that the API lets nobody change is in the way of an upgrade.
     let more =
         [settings.clone(), set(&["controller.replicas=3".into(), "node.maxVolumes=64".into()])].concat();
@@ -97,6 +99,28 @@ fn another_is_told_what_is_in_its_way(api: &ControlPlane) {
     }
     let error = refused(&["--set", "clusterId=second"]);
     assert!(!error.contains(same), "{error}");
+}
+
+/// An upgrade that would make strangers of the volumes that there are is refused; to say what holds anyway changes nothing.
+fn volumes_keep_their_names(api: &ControlPlane, settings: &[String]) {
+    let upgrade = |values: &[&str]| {
+        let further = set(&values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>());
+        let all = [settings, &further, &["--dry-run=server".to_owned()]].concat();
+        release(api, "upgrade", &all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    for (value, said) in [
+        ("driverName=other.csi", "driverName is rds.csi.srvlab.io and would become other.csi"),
+        ("clusterId=other", "and would become other, and the volumes that there are would be nobody's"),
+        ("nqnPrefix=nqn.2001-01.org.other", "nqnPrefix is nqn.2000-02.com.mikrotik and would become"),
+        ("kubeletDir=/var/lib/k0s/kubelet", "kubeletDir is /var/lib/kubelet and would become /var/lib/k0s"),
+    ] {
+        let error = upgrade(&[value]).unwrap_err();
+        assert!(error.contains(said), "no {said:?} in {error}");
+        upgrade(&[value, "checkSecrets=false"]).unwrap();
+    }
+    let namespace = api.admin().get(&["namespace", "kube-system"]).unwrap().unwrap();
+    let id = namespace["metadata"]["uid"].as_str().unwrap();
+    upgrade(&[&format!("clusterId={id}"), "nqnPrefix=nqn.2000-02.com.mikrotik"]).unwrap();
 }
 
 /// Claims of every class are bound, attached and grown.

@@ -210,6 +210,7 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- if .Release.IsInstall }}
 {{- include "rds-csi.releaseProblems" . }}
 {{- end }}
+{{- include "rds-csi.identityProblems" . }}
 {{- $keys := .Values.device.credentials -}}
 {{- with $keys.secretName }}
 {{- include "rds-csi.secretProblem" (list $ . (list $keys.userKey $keys.passwordKey) (include "rds-csi.makeCredentials" (list $ .))) }}
@@ -244,6 +245,34 @@ make it with `kubectl -n {{ $root.Release.Namespace }} create secret generic {{ 
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* What volumes, connections and mounts go by, against the nodes that are installed: with another name, id or prefix they would
+     be nobody's, and with another directory nobody would find them. */}}
+{{- define "rds-csi.identityProblems" -}}
+{{- $installed := lookup "apps/v1" "DaemonSet" .Release.Namespace (printf "%s-node" (include "rds-csi.name" .)) -}}
+{{- $theirs := list -}}
+{{- range dig "spec" "template" "spec" "containers" list $installed }}{{ if eq .name "rds-csi" }}{{ $theirs = .args }}{{ end }}{{ end -}}
+{{- if $theirs }}
+{{- $mine := include "rds-csi.nodeFlags" . | fromYamlArray -}}
+{{- $unset := dict "cluster-id" (lookup "v1" "Namespace" "" "kube-system").metadata.uid "nqn-prefix" "nqn.2000-02.com.mikrotik" -}}
+{{- $values := dict "driver-name" "driverName" "cluster-id" "clusterId" "nqn-prefix" "nqnPrefix" "kubelet-dir" "kubeletDir" -}}
+{{- range $flag, $value := $values }}
+{{- $was := include "rds-csi.flagIn" (list $theirs $flag $unset) -}}
+{{- $willBe := include "rds-csi.flagIn" (list $mine $flag $unset) -}}
+{{- if ne $was $willBe }}
+- {{ $value }} is {{ $was }} and would become {{ $willBe }}, and the volumes that there are would be nobody's: set it as it was. Where there are none, `helm uninstall` first, then install
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* (list FLAGS NAME UNSET): what it says, or what holds where it is not there. */}}
+{{- define "rds-csi.flagIn" -}}
+{{- $said := get (index . 2) (index . 1) -}}
+{{- $start := printf "--%s=" (index . 1) -}}
+{{- range index . 0 }}{{ if hasPrefix $start . }}{{ $said = trimPrefix $start . }}{{ end }}{{ end -}}
+{{- $said -}}
 {{- end }}
 
 {{/* (list . NAME KEYS what-to-do) */}}
