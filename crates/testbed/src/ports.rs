@@ -1,9 +1,10 @@
 //! Free ports for servers.
 
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::ops::Range;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -45,7 +46,7 @@ fn next(block: &Range<u16>) -> u16 {
 
 /// This process's block, until it ends.
 fn own_block() -> io::Result<Range<u16>> {
-    static OWN: Mutex<Option<(File, Range<u16>)>> = Mutex::new(None);
+    static OWN: Mutex<Option<(UnixListener, Range<u16>)>> = Mutex::new(None);
     let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     if own.is_none() {
         *own = Some(take_block()?);
@@ -53,13 +54,14 @@ fn own_block() -> io::Result<Range<u16>> {
     own.as_ref().map(|(_, block)| block.clone()).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
-/// The first block that no process has; it is given back when the file is closed.
-fn take_block() -> io::Result<(File, Range<u16>)> {
+/// The first block that no process has, marked by an abstract socket: it is of a network namespace, as ports are, leaves no
+/// file, and goes with its process.
+fn take_block() -> io::Result<(UnixListener, Range<u16>)> {
     for start in PORTS.step_by(BLOCK.into()) {
-        let path = std::env::temp_dir().join(format!("testbed-ports-{start}.lock"));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        if file.try_lock().is_ok() {
-            return Ok((file, start..start + BLOCK));
+        let mark = SocketAddr::from_abstract_name(format!("testbed-ports-{start}"))?;
+        match UnixListener::bind_addr(&mark) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return Ok((bound?, start..start + BLOCK)),
         }
     }
     Err(io::ErrorKind::AddrInUse.into())

@@ -30,10 +30,16 @@ pub(crate) fn detach(cluster: &Cluster, name: &str) {
 /// Why the attacher could not attach, as the VolumeAttachment says.
 pub(crate) fn attach_error(cluster: &Cluster, name: &str) -> String {
     wait_until(&format!("{name} says why it is not attached"), SOON, || {
-        let object = cluster.admin().get(&["volumeattachment", name])?.unwrap_or_default();
-        Ok(object["status"]["attachError"]["message"].as_str().map(str::to_owned))
+        Ok(refusal(&cluster.admin().get(&["volumeattachment", name])?.unwrap_or_default()))
     })
     .unwrap()
+}
+
+/// Why a VolumeAttachment was refused. Where a call met another one of its volume, which may be the reconciler's own at any
+/// time, it was not: the attacher asks again.
+pub(crate) fn refusal(attachment: &Value) -> Option<String> {
+    let said = attachment["status"]["attachError"]["message"].as_str()?;
+    (!said.contains("code = Aborted")).then(|| said.to_owned())
 }
 
 /// Tears a VolumeAttachment off while no attacher runs, as somebody does who removes its finalizers.

@@ -6,6 +6,7 @@ use testbed::objects::{self, Usage};
 use testbed::{Event, wait_until};
 
 use super::SOON;
+use crate::by_hand::refusal;
 
 /// The class whose migrations time out as soon as any may: after 30 s.
 const HASTY: &str = "hasty";
@@ -120,8 +121,7 @@ impl<'a> Disk<'a> {
     /// Waits until a node was refused it, for whatever reason; answers what its VolumeAttachment says.
     pub(super) fn wait_for_refusal(&self, node: &str) -> String {
         let said = wait_until(&format!("{} refused to {node}", self.claim), SOON, || {
-            let attachment = self.cluster.control_plane.attachment(&self.volume, node)?.unwrap_or_default();
-            Ok(attachment["status"]["attachError"]["message"].as_str().map(str::to_owned))
+            Ok(self.cluster.control_plane.attachment(&self.volume, node)?.as_ref().and_then(refusal))
         });
         let said = said.unwrap();
         assert!(!self.is_attached(node), "{said}");
