@@ -44,15 +44,12 @@ impl Bench {
         Self { root, linux }
     }
 
-    /// Lets the helper that waits for a writer go on.
-    fn let_go(&self) {
-        drop(
-            std::fs::File::options()
-                .read(true)
-                .write(true)
-                .open(self.root.path().join("dev/nvme7n1"))
-                .unwrap(),
-        );
+    /// Lets the helper that waits for a writer go on, or that is about to wait.
+    async fn let_go(&self) {
+        let fifo = self.root.path().join("dev/nvme7n1");
+        let met =
+            tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(fifo).map(drop));
+        tokio::time::timeout(LONG, met).await.unwrap().unwrap().unwrap();
     }
 }
 
@@ -84,7 +81,7 @@ async fn a_hung_helper_is_abandoned_and_its_volume_waits_while_others_go_on() {
     bench.linux.disconnect(within(&slot, LONG), "nqn.test:vol").await.unwrap();
     let missing = Device { name: "none".into(), ..fifo() };
     assert_eq!(bench.linux.flush(within(&other, LONG), &missing).await.unwrap_err().kind, ErrorKind::Missing);
-    bench.let_go();
+    bench.let_go().await;
     bench.linux.join(within(&slot, LONG)).await.unwrap();
     assert_eq!(bench.linux.stuck(), []);
 }
@@ -110,7 +107,7 @@ fn the_next_driver_finds_what_hangs_and_has_its_answer() {
         assert_eq!(next.stuck(), stuck);
         assert_eq!(next.join(within(&slot, SHORT)).await.unwrap_err().kind, ErrorKind::Abandoned);
         let device = fifo();
-        let (joined, ()) = tokio::join!(next.flush(within(&slot, LONG), &device), async { bench.let_go() });
+        let (joined, ()) = tokio::join!(next.flush(within(&slot, LONG), &device), bench.let_go());
         // The helper's own answer: what it opened at last is no block device.
         let joined = joined.unwrap_err();
         assert_eq!(joined.kind, ErrorKind::Missing);
@@ -173,7 +170,7 @@ fn a_helper_that_waits_ends_with_its_driver_and_its_answer_is_nobodys() {
         assert!(serving(&bench).is_empty());
         let abandoned = bench.linux.flush(within(&slot, SHORT), &fifo()).await.unwrap_err();
         assert_eq!(abandoned.kind, ErrorKind::Abandoned, "asked anew: {abandoned}");
-        bench.let_go();
+        bench.let_go().await;
         bench.linux.join(within(&slot, LONG)).await.unwrap();
     });
 }

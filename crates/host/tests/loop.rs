@@ -93,7 +93,12 @@ impl Drop for Loop {
         for target in targets.into_iter().rev() {
             let _ = Command::new("umount").arg(target).status();
         }
-        let _ = Command::new("losetup").arg("--detach").arg(self.device.path()).output();
+        // One that its test has detached may be another test's by now.
+        let backing = format!("/sys/block/{}/loop/backing_file", self.device.name);
+        let backing = std::fs::read_to_string(backing).unwrap_or_default();
+        if Path::new(backing.trim_end()).starts_with(self.root.path()) {
+            let _ = Command::new("losetup").arg("--detach").arg(self.device.path()).output();
+        }
     }
 }
 

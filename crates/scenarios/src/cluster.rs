@@ -57,7 +57,7 @@ impl Default for ClusterOptions {
         Self {
             replicas: 1,
             // The shortest that is served.
-            lease: "5s",
+            lease: "10s",
             controller: Vec::new(),
             node: Vec::new(),
             simulator: Vec::new(),

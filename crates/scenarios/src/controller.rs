@@ -14,7 +14,7 @@ use crate::{Csi, binary};
 /// The cluster that volumes of the scenarios belong to.
 pub const CLUSTER_ID: &str = "a-cluster-of-tests";
 /// A controller is ready within half a second; a slow machine gets many times that.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
 
 /// A running controller.
 #[derive(Debug)]

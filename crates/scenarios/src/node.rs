@@ -12,7 +12,7 @@ use crate::{Attached, Csi, Made, Rds, binary, controller};
 /// Where kubelet looks for the driver of that name.
 const SOCKET: &str = "/var/lib/kubelet/plugins/rds.csi.srvlab.io/csi.sock";
 /// As for the simulator: seconds on a slow machine.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
 
 /// For a shell in a node: the driver's process. Its helpers have its name, and those of an earlier driver may have the lower
 /// numbers.

@@ -32,7 +32,7 @@ const NEW: &str = "certificate.new";
 /// What the simulated pool has: less than the disk below it, so that it is never the disk that is full.
 const POOL_BYTES: u64 = 6 * GIB;
 /// Every guest is emulated: the simulator's start took 1 s at most, a slow machine gets ten times that.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
 
 /// The RDS guest.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ pub use egress::{Dial, Egress};
 pub use error::{Error, Result};
 pub use events::Event;
 pub use kubectl::Kubectl;
+pub use nodes::refusal;
 pub use ports::free_ports;
 pub use process::{Launch, Process, wait_until};
 pub use prometheus::{Prometheus, Target};

@@ -161,6 +161,14 @@ impl ControlPlane {
     }
 }
 
+/// Why a VolumeAttachment was refused, as it says itself. Where a call met another one of its volume, which may be the
+/// reconciler's own at any time, it was not: the attacher asks again.
+#[must_use]
+pub fn refusal(attachment: &Value) -> Option<String> {
+    let said = attachment["status"]["attachError"]["message"].as_str()?;
+    (!said.contains("code = Aborted")).then(|| said.to_owned())
+}
+
 fn with_last(error: Error, object: &Value) -> Error {
     match error {
         Error::Late { what, within, .. } => Error::Late { what, within, last: object.to_string() },

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kubernetes::{Client, Connection, Live, connect};
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Tools, objects};
+use testbed::{ControlPlane, Tools, objects, wait_until};
 use tokio::time::{Instant, sleep, timeout};
 use volume::NqnPrefix;
 
@@ -29,6 +29,13 @@ fn control_plane() -> &'static ControlPlane {
         control_plane.add_namespace(NAMESPACE).unwrap();
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac");
         control_plane.kubectl(&["apply", "-f", manifests.to_str().unwrap()]).unwrap();
+        for account in ["rds-csi-controller", "rds-csi-node"] {
+            // The authorizer learns of it by a watch.
+            let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
+            let asked = ["auth", "can-i", "create", "events.events.k8s.io", &user];
+            let known = || Ok(control_plane.kubectl(&asked).is_ok().then_some(()));
+            wait_until("its rights are known", Duration::from_secs(60), known).unwrap();
+        }
         control_plane
     });
     &SHARED
@@ -47,7 +54,7 @@ async fn live(account: &str) -> Live {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(30)
+    Instant::now() + Duration::from_secs(120)
 }
 
 /// Waits until it is so.

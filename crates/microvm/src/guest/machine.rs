@@ -25,7 +25,7 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(300);
 /// timeouts came too early. No guest is older than its QEMU, but for what a clock may be off.
 const CLOCK_ERROR: Duration = Duration::from_secs(2);
 /// Such a guest is booted again, so often in all.
-const BOOTS: usize = 3;
+const BOOTS: usize = 10;
 
 /// What a guest is made of, decided.
 #[derive(Debug)]

@@ -52,8 +52,9 @@ fn several_commands_at_once(guest: &Guest) {
 }
 
 fn a_late_command_is_killed(guest: &Guest) {
-    let late = guest.command("echo begun; sleep 3000; echo never").deadline(Duration::from_secs(2)).run();
-    let late = late.unwrap_err();
+    let late = guest.spawn("echo begun; sleep 3000; echo never").unwrap();
+    late.wait_for_stdout("begun\n", SOON).unwrap();
+    let late = late.wait(Duration::from_secs(2)).unwrap_err();
     assert!(matches!(&late, Error::Timeout { output, .. } if output == "begun\n"), "{late}");
     guest.sh("while pidof sleep; do usleep 10000; done").unwrap();
 }

@@ -51,7 +51,7 @@ impl Nvmet {
         images: &Path,
         address: IpAddr,
     ) -> Self {
-        let target = Target { tree, loops, images: images.to_owned(), address };
+        let target = Target { tree, loops, images: images.to_owned(), address, ports: Mutex::default() };
         Self { target: Arc::new(target), served: Mutex::default(), closing: Mutex::default() }
     }
 

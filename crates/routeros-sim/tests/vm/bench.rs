@@ -81,6 +81,11 @@ impl Bench {
         sectors.trim().parse::<u64>().unwrap() * 512
     }
 
+    /// Whether the device has no loop device, without an open of any: one that is open is detached later.
+    pub(crate) fn has_no_loops(&self) -> bool {
+        self.rds.sh("cat /sys/block/loop*/loop/backing_file 2>/dev/null; true").unwrap().is_empty()
+    }
+
     pub(crate) fn disconnect(&self) {
         self.node.sh("for c in /sys/class/nvme/*/delete_controller; do echo 1 > $c; done").unwrap();
         self.until("the controller is gone", || self.controller().is_empty());

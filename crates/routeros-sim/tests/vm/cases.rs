@@ -33,7 +33,7 @@ pub(crate) fn whole_life(kernel: Kernel) {
 
     bench.set(r#""nvme-tcp-export":"no""#);
     bench.until("the session has ended", || bench.controller().trim() != "live");
-    assert_eq!(bench.rds.sh("losetup -a").unwrap(), "", "a loop device is left");
+    bench.until("no loop device is left", || bench.has_no_loops());
     bench.disconnect();
     assert!(bench.connect(NQN, HOST).is_err(), "a closed export is reached");
 
@@ -99,8 +99,8 @@ pub(crate) fn assumptions(kernel: Kernel) {
         bench.disconnect();
         export(&bench);
         std::thread::scope(|scope| {
-            let reboot = scope.spawn(|| bench.control("/reboot", r#"{"exports-millis":8000}"#));
-            bench.until("the device boots", || bench.rds.sh("losetup -a").unwrap().is_empty());
+            let reboot = scope.spawn(|| bench.control("/reboot", r#"{"exports-millis":25000}"#));
+            bench.until("the device boots", || bench.has_no_loops());
             bench.until("it refuses as assumed", || {
                 bench.connect(NQN, HOST).is_err_and(|error| error.contains(refusal))
             });

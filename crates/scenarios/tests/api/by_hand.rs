@@ -3,7 +3,7 @@
 use csi_grpc::v1::Volume;
 use scenarios::{Cluster, DRIVER, Made, Shape};
 use serde_json::{Value, json};
-use testbed::{Event, objects, wait_until};
+use testbed::{Event, objects, refusal, wait_until};
 
 use super::SOON;
 
@@ -33,13 +33,6 @@ pub(crate) fn attach_error(cluster: &Cluster, name: &str) -> String {
         Ok(refusal(&cluster.admin().get(&["volumeattachment", name])?.unwrap_or_default()))
     })
     .unwrap()
-}
-
-/// Why a VolumeAttachment was refused. Where a call met another one of its volume, which may be the reconciler's own at any
-/// time, it was not: the attacher asks again.
-pub(crate) fn refusal(attachment: &Value) -> Option<String> {
-    let said = attachment["status"]["attachError"]["message"].as_str()?;
-    (!said.contains("code = Aborted")).then(|| said.to_owned())
 }
 
 /// Tears a VolumeAttachment off while no attacher runs, as somebody does who removes its finalizers.

@@ -25,6 +25,9 @@ fn a_leader_cut_off_from_the_api_has_stopped_sending_before_the_other_starts() {
     for (how, cut_off) in
         [("connections break", Proxy::cut as fn(&Proxy)), ("nobody answers", Proxy::freeze as fn(&Proxy))]
     {
+        // Its sidecars are at work, not still waiting for their controller.
+        cluster.provision(&format!("data-{claims}"), "64Mi", Usage::BLOCK).unwrap();
+        claims += 1;
         let (old, new) = roles(&cluster);
         forget(&cluster);
         cut_off(&old.api);
@@ -155,7 +158,13 @@ fn whatever_becomes_of_the_lease_somebody_leads_and_never_two() {
         wait_for_leader(&cluster, 2 * SOON);
         pod_on(&cluster, &claim, "a", &claim);
         let volume = cluster.control_plane.wait_until_bound(&claim, SOON).unwrap();
-        cluster.control_plane.wait_until_attached(&volume, "a", SOON).unwrap();
+        // An attacher ends at its next call, where it had none to its controller's predecessor.
+        wait_until(&format!("{case}: attached"), SOON, || {
+            cluster.pods.iter().for_each(|pod| pod.revive().unwrap());
+            let found = cluster.control_plane.attachment(&volume, "a")?.unwrap_or_default();
+            Ok((found["status"]["attached"] == true).then_some(()))
+        })
+        .unwrap();
         let (senders, term) = (senders(&cluster), highest_term(&cluster));
         let after = identity(&cluster);
         eprintln!(
@@ -173,7 +182,10 @@ fn whatever_becomes_of_the_lease_somebody_leads_and_never_two() {
 
 #[test]
 fn a_leader_that_is_told_to_stop_hands_over_after_its_last_request() {
-    let cluster = pair(&ClusterOptions { lease: "15s", ..ClusterOptions::default() });
+    // Nothing else is under way, which would be taken after it.
+    let quiet = ["--poll-interval", "60m", "--figures-interval", "0s"];
+    let controller = quiet.map(str::to_owned).to_vec();
+    let cluster = pair(&ClusterOptions { lease: "15s", controller, ..ClusterOptions::default() });
     let (old, new) = roles(&cluster);
     forget(&cluster);
     // A request under way, which takes longer than a standby needs to see a Lease that is free.

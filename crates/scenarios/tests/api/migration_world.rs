@@ -3,10 +3,9 @@
 use scenarios::{Cluster, DRIVER, DeviceRequest, STORAGE_CLASS, VirtualMachine, hot_plug_name, hot_plug_pod};
 use serde_json::Value;
 use testbed::objects::{self, Usage};
-use testbed::{Event, wait_until};
+use testbed::{Event, refusal, wait_until};
 
 use super::SOON;
-use crate::by_hand::refusal;
 
 /// The class whose migrations time out as soon as any may: after 30 s.
 const HASTY: &str = "hasty";

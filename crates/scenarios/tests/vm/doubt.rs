@@ -3,7 +3,7 @@
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Options, Shape};
 
-use super::{boot, on_each_kernel, shared};
+use super::{boot, on_each_kernel, pod, shared};
 
 on_each_kernel!(
     a_device_that_is_smaller_or_foreign_or_refuses_the_host_is_not_used,
@@ -37,8 +37,8 @@ fn a_device_that_is_smaller_or_foreign_or_refuses_the_host_is_not_used(kernel: K
     assert!(refused.message().contains("refuse"), "it says that the host is refused: {refused}");
     assert_eq!(b.subsystems().unwrap(), [""; 0], "nothing was connected on b");
 
-    a.mount(&made, &attached).unwrap();
-    system.end_pod(&made, "a").unwrap();
+    pod::mount(a, &made, &attached);
+    pod::end(&system, &made, "a");
 }
 
 /// The context of `a` with a host identity that the target does not list.

@@ -7,6 +7,8 @@ use scenarios::{ClusterOptions, GuestCluster, NAMESPACE, PodVolume};
 use testbed::Event;
 use testbed::objects::Usage;
 
+use super::pod;
+
 /// The reporting controller of a node's events, and its service account.
 const COMPONENT: &str = "rds-csi-node";
 /// A call that waited for an API server that hangs would wait for a request's 5 s at least, and for its repeats.
@@ -26,7 +28,7 @@ fn failures_on_a_node_are_events_of_the_claim_and_nobody_waits_for_them() {
     // The queue is in order: what was posted of the first claim since its failure would be there by now.
     assert_eq!(said_of(&cluster, "plain"), ["ConnectionFailure x1"], "the retry that succeeded said nothing");
 
-    cluster.kubelet("a").unmount(&foreign).unwrap();
+    unmount(&cluster, &foreign);
     an_api_server_that_hangs_or_is_stopped_delays_no_call(&cluster, &plain, usual);
     assert_eq!(
         said_of(&cluster, "plain"),
@@ -54,7 +56,7 @@ fn a_cut_link_is_a_connection_failure(cluster: &GuestCluster, volume: &PodVolume
     let start = format!("[{id}] on [a]: Connection to {address} failed: ");
     assert!(event.message.starts_with(&start) && event.message.contains("does not answer"), "{event:?}");
     assert_is_of(cluster, &event, "Warning", "plain");
-    cluster.kubelet("a").mount(volume).unwrap();
+    mount(cluster, volume);
     took
 }
 
@@ -69,7 +71,7 @@ fn data_that_is_no_file_system_is_a_mount_failure(cluster: &GuestCluster) -> Pod
     assert!(event.message.contains("/dev/nvme") && event.message.contains(what), "{event:?}");
     assert_is_of(cluster, &event, "Warning", "foreign");
     write_into(cluster, id, "cat /dev/zero");
-    cluster.kubelet("a").mount(&volume).unwrap();
+    mount(cluster, &volume);
     volume
 }
 
@@ -78,28 +80,42 @@ fn an_api_server_that_hangs_or_is_stopped_delays_no_call(
     volume: &PodVolume,
     usual_failure: Duration,
 ) {
-    let kubelet = cluster.kubelet("a");
-    let mount = || {
+    let timed = || {
         let start = Instant::now();
-        kubelet.mount(volume).unwrap();
+        mount(cluster, volume);
         let took = start.elapsed();
-        kubelet.unmount(volume).unwrap();
+        unmount(cluster, volume);
         took
     };
-    kubelet.unmount(volume).unwrap();
-    let usual = mount();
+    unmount(cluster, volume);
+    let usual = timed();
+    // One that waits for the API server waits each time; a guest may stand still once.
+    let quick = |took: &Duration| *took < usual + NO_WAIT;
+    let tried = || (0..3).map(|_| timed()).find(quick);
     cluster.nodes_api.freeze();
-    let hanging = mount();
+    let hanging = tried();
     cluster.nodes_api.restore();
     cluster.control_plane.stop_api_server();
-    let stopped = mount();
+    let stopped = tried();
     let failing = fail_without_link(cluster, volume);
     eprintln!(
-        "mounted in {usual:.1?}; API server hanging: {hanging:.1?}, stopped: {stopped:.1?}, a failure: {failing:.1?}"
+        "mounted in {usual:.1?}; API server hanging: {hanging:.1?}, stopped: {stopped:.1?}, a failure: {failing:.1?}, after {usual_failure:.1?}"
     );
-    assert!(hanging < usual + NO_WAIT && stopped < usual + NO_WAIT && failing < usual_failure + NO_WAIT);
+    assert!(hanging.is_some() && stopped.is_some(), "each of three mounts took {NO_WAIT:?} longer");
+    // Once only, since it is counted.
+    assert!(failing < usual_failure + 3 * NO_WAIT);
     cluster.control_plane.start_api_server().unwrap();
     wait_for(cluster, "ConnectionFailure", "plain", 2);
+}
+
+/// As the kubelet does it: tried again after every code that is not final.
+fn mount(cluster: &GuestCluster, volume: &PodVolume) {
+    pod::retried("mounted", || cluster.kubelet("a").mount(volume));
+}
+
+/// As [`mount`].
+fn unmount(cluster: &GuestCluster, volume: &PodVolume) {
+    pod::retried("unmounted", || cluster.kubelet("a").unmount(volume));
 }
 
 /// Tries to mount over a data link of the RDS that is cut; answers how long that took.

@@ -25,13 +25,13 @@ fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kerne
     let system = system.as_ref().unwrap();
     let (a, b) = (system.node("a"), system.node("b"));
     let made = system.create("fenced", 64 * MIB, &Shape::block()).unwrap();
-    let (old, target) = system.start_pod(&made, "a").unwrap();
+    let (old, target) = pod::start(system, &made, "a");
     let writer = raw::Writer::start(a, &target, "a", 0);
     a.guest.sh("dmesg -c > /dev/null").unwrap();
 
     system.csi().detach(&made, "a").unwrap();
     assert_eq!(system.rds.exports().unwrap(), [""; 0], "unpublish closes the export under the writer");
-    let (new, target_b) = system.start_pod(&made, "b").unwrap();
+    let (new, target_b) = pod::start(system, &made, "b");
     assert_ne!(old.context["nvme_nqn"], new.context["nvme_nqn"]);
     let first = raw::read(b, &target_b, 0);
     assert!(first.starts_with("a-"), "the last record of a is there: {first:?}");
@@ -42,10 +42,10 @@ fn nothing_of_a_detached_node_lands_after_the_next_one_has_started(kernel: Kerne
     raw::write(b, &target_b, 0, "b-is-here");
     assert_eq!(raw::read(b, &target_b, 0), "b-is-here");
     drop(writer);
-    system.end_pod(&made, "b").unwrap();
+    pod::end(system, &made, "b");
     system.csi().delete(&made.volume.volume_id).unwrap();
     a.reboot().unwrap();
-    a.unmount(&made).unwrap();
+    pod::unmount(a, &made);
 }
 
 /// What `off` does not promise (docs/security.md): the export stands for ever, so nothing ends the old node's session.

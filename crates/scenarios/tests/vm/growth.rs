@@ -5,7 +5,7 @@ use std::time::Duration;
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Shape};
 
-use super::{on_each_kernel, shared, wait_until};
+use super::{on_each_kernel, pod, shared, wait_until};
 
 /// The driver has them loaded when it starts.
 const MODULES: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kern
     let node = system.node("a");
     for fs in ["ext4", "xfs"] {
         let made = system.create(fs, 320 * MIB, &Shape::filesystem(fs)).unwrap();
-        let (attached, target) = system.start_pod(&made, "a").unwrap();
+        let (attached, target) = pod::start(system, &made, "a");
         node.guest
             .sh(&format!("dd if=/dev/urandom of={target}/data bs=1M count=8 conv=fsync 2>/dev/null"))
             .unwrap();
@@ -35,13 +35,13 @@ fn a_volume_grows_while_mounted_and_is_whole_after_the_nodes_reboot(kernel: Kern
             system.csi().attach(&made, "a").unwrap().context["nvme_nqn"],
             attached.context["nvme_nqn"]
         );
-        node.mount(&made, &attached).unwrap();
+        pod::mount(node, &made, &attached);
         // Whichever is mounted first: a module that is loaded later waits for every volume that hangs.
         wait_until(&node.guest, "grep -qw ext4 /proc/filesystems && grep -qw xfs /proc/filesystems", MODULES);
         assert_eq!(node.guest.sh(&format!("sha256sum < {target}/data")).unwrap(), written, "{fs}");
         let after = node.csi.stats(&made, &Node::staging(&made), &target).unwrap().usage[0].total;
         assert_eq!(after, grown, "{fs}: as large as before the reboot");
-        system.end_pod(&made, "a").unwrap();
+        pod::end(system, &made, "a");
         system.csi().delete(&made.volume.volume_id).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Shape};
 
-use super::{on_each_kernel, shared};
+use super::{on_each_kernel, pod, shared};
 
 on_each_kernel!(a_driver_killed_in_mid_mkfs_stages_the_volume_at_the_next_try);
 
@@ -25,16 +25,16 @@ fn a_driver_killed_in_mid_mkfs_stages_the_volume_at_the_next_try(kernel: Kernel)
         assert!(killed.stdout_text().starts_with("killed "), "{fs}: {killed:?}");
 
         node.start_driver().unwrap();
-        let target = node.mount(&made, &attached).unwrap();
+        let target = pod::mount(node, &made, &attached);
         node.guest.sh(&format!("echo {fs} > {target}/file && sync")).unwrap();
-        node.unmount(&made).unwrap();
-        node.mount(&made, &attached).unwrap();
+        pod::unmount(node, &made);
+        pod::mount(node, &made, &attached);
         assert_eq!(
             node.guest.sh(&format!("cat {}/file", Node::target(&made))).unwrap(),
             fs,
             "formatted once, kept since"
         );
-        system.end_pod(&made, "a").unwrap();
+        pod::end(system, &made, "a");
         system.csi().delete(&made.volume.volume_id).unwrap();
     }
 }

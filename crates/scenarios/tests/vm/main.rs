@@ -24,6 +24,7 @@ mod restarts;
 mod silent;
 mod unasked;
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -33,6 +34,9 @@ use scenarios::{Options, Pool, System};
 
 /// What the kernels say of a controller that was refused.
 const REFUSED: &str = "'Connect.*Invalid' -e 'failed to connect' -e 'Failed reconnect' -e 'Removing ctrl'";
+
+/// What lies under a guest's loop devices, without an open of any: one that is open is detached later.
+const BACKING_FILES: &str = "cat /sys/block/loop*/loop/backing_file 2>/dev/null; true";
 
 /// Makes one test a kernel of a function that takes the kernel: 6.1 and 6.12 differ where it hurts.
 macro_rules! on_each_kernel {
@@ -57,7 +61,7 @@ fn boot(kernel: Kernel, options: &Options) -> System {
 
 /// The system with the default options of driver and device that the tests of one kernel share, one at a time: booting is most of a
 /// test's time. Each test leaves it as it was; after one that failed the next boots its own.
-fn shared(kernel: Kernel) -> MutexGuard<'static, Option<System>> {
+fn shared(kernel: Kernel) -> Shared {
     static SYSTEMS: [Mutex<Option<System>>; 2] = [Mutex::new(None), Mutex::new(None)];
     let place = &SYSTEMS[usize::from(kernel == Kernel::V6_12)];
     let mut system = place.lock().unwrap_or_else(|poisoned| {
@@ -69,7 +73,34 @@ fn shared(kernel: Kernel) -> MutexGuard<'static, Option<System>> {
     system.get_or_insert_with(|| {
         boot(kernel, &Options { programs: programs(), pool: Pool::Delayed, ..Options::default() })
     });
-    system
+    Shared(system)
+}
+
+/// A test's turn with the system of its kernel.
+struct Shared(MutexGuard<'static, Option<System>>);
+
+impl Deref for Shared {
+    type Target = Option<System>;
+
+    fn deref(&self) -> &Option<System> {
+        &self.0
+    }
+}
+
+impl DerefMut for Shared {
+    fn deref_mut(&mut self) -> &mut Option<System> {
+        &mut self.0
+    }
+}
+
+impl Drop for Shared {
+    /// A test that failed ends the guests itself: each prints its console then, in this test's output, where a crash that the
+    /// emulator made is looked for.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0 = None;
+        }
+    }
 }
 
 /// What pods run, beside what every guest has.

@@ -104,8 +104,7 @@ impl<'a> Migrating<'a> {
         api.set_in_use("c", &unique, true).unwrap();
         api.admin().create(&self.machine.launcher("c", &[CLAIM])).unwrap();
         let refused = testbed::wait_until("node c is refused", GuestCluster::SOON, || {
-            let attachment = api.attachment(volume, "c")?.unwrap_or_default();
-            Ok(attachment["status"]["attachError"]["message"].as_str().map(str::to_owned))
+            Ok(api.attachment(volume, "c")?.as_ref().and_then(testbed::refusal))
         });
         let refused = refused.unwrap();
         eprintln!("node c: {refused}");

@@ -94,7 +94,7 @@ impl Held {
             (record, row["nvme-tcp-export"] == "true")
         });
         let of_volume = |names: Vec<String>| names.into_iter().filter(|name| name.contains(id)).collect();
-        let loops = rds.guest.sh("losetup -a").unwrap();
+        let loops = rds.guest.sh(super::BACKING_FILES).unwrap();
         let files = rds.images().unwrap().into_iter().chain(loops.lines().map(str::to_owned));
         Self { row, exports: of_volume(rds.exports().unwrap()), files: of_volume(files.collect()) }
     }

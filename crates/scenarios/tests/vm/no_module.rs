@@ -3,7 +3,7 @@
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Shape};
 
-use super::{on_each_kernel, shared};
+use super::{on_each_kernel, pod, shared};
 
 on_each_kernel!(a_node_without_the_kernels_module_says_which_one_to_load);
 
@@ -28,7 +28,7 @@ fn a_node_without_the_kernels_module_says_which_one_to_load(kernel: Kernel) {
         assert!(refused.message().contains("modprobe nvme_tcp"), "{refused}");
     }
     node.guest.sh(BRING_BACK).unwrap();
-    node.mount(&made, &attached).unwrap();
-    system.end_pod(&made, "b").unwrap();
+    pod::mount(node, &made, &attached);
+    pod::end(system, &made, "b");
     system.csi().delete(&made.volume.volume_id).unwrap();
 }

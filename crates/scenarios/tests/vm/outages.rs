@@ -7,12 +7,14 @@ use scenarios::{Attached, Made, Node, Shape, System, http};
 
 use super::hangs::METRICS;
 use super::pod::{self, Writer};
-use super::{REFUSED, shared, wait_until};
+use super::{BACKING_FILES, shared, wait_until};
 
 /// A reconnect takes up to 5 s after the device's return, an fsync some more; a busy machine gets many times that.
 const RETURN: Duration = Duration::from_secs(120);
-/// The device listens for so long before its exports are there: two tries of a node (reconnect_delay).
-const IMPORT: Duration = Duration::from_secs(12);
+/// The device listens for so long before its exports are there: four tries of a node (reconnect_delay).
+const IMPORT: Duration = Duration::from_secs(30);
+/// What a node's kernel says of a device that turns it away, and of no link that is cut.
+const TURNED_AWAY: &str = "'Connect.*Invalid' -e 'Removing ctrl'";
 
 /// By default on the kernel that most nodes have.
 #[test]
@@ -46,7 +48,7 @@ pub(crate) fn out_of_reach(kernel: Kernel, outages: &[u64]) {
         link.restore();
         let took = writer.wait_beyond(before + 10, RETURN);
         if times > 0 {
-            wait_until_said(node, said_before, RECOVERED);
+            wait_until_said(node, said_before, &[RECOVERED]);
         }
         let said = said(node, said_before);
         eprintln!("out of reach for {seconds} s: ten records {took:.1?} after the return; said: {said:?}");
@@ -81,7 +83,8 @@ pub(crate) fn rebooted(kernel: Kernel) {
     let said_before = node.log().len();
     reboot_listening_first(system, node);
     let acknowledged = if kernel == Kernel::V6_12 {
-        wait_until_said(node, said_before, GIVEN_UP);
+        // Where its loss was said, it is not said again that the kernel gave it up; what it left is.
+        wait_until_said(node, said_before, &[GIVEN_UP, "Stale mount detected"]);
         wait_until(&node.guest, "! pidof recorder", RETURN);
         assert_eq!(controllers(node), "", "the kernel removed the controller");
         writer.kill()
@@ -106,10 +109,11 @@ fn reboot_listening_first(system: &System, node: &Node) {
     let reboot = format!(r#"{{"exports-millis":{}}}"#, IMPORT.as_millis());
     std::thread::scope(|scope| {
         let reboot = scope.spawn(|| http::request(rds.control(), "POST", "/reboot", &reboot));
-        let no_exports = "test -z \"$(losetup -a)\" && test -e /sys/kernel/config/nvmet/ports/4420";
-        wait_until(&rds.guest, no_exports, RETURN);
+        let no_exports =
+            format!("test -z \"$({BACKING_FILES})\" && test -e /sys/kernel/config/nvmet/ports/4420");
+        wait_until(&rds.guest, &no_exports, RETURN);
         link.restore();
-        wait_until(&node.guest, &format!("dmesg | grep -q -e {REFUSED}"), RETURN);
+        wait_until(&node.guest, &format!("dmesg | grep -q -e {TURNED_AWAY}"), RETURN);
         reboot.join().unwrap().unwrap();
     });
 }
@@ -142,9 +146,9 @@ fn said(node: &Node, since: usize) -> [(&'static str, usize); 3] {
     [LOST, RECOVERED, GIVEN_UP].map(|word| (word, log[since..].matches(word).count()))
 }
 
-fn wait_until_said(node: &Node, since: usize, word: &str) {
-    let is_said = || said(node, since).iter().any(|(said, times)| *said == word && *times > 0);
-    let waited = testbed::wait_until(word, RETURN, || Ok(is_said().then_some(())));
+fn wait_until_said(node: &Node, since: usize, words: &[&str]) {
+    let is_said = || words.iter().any(|word| node.log()[since..].contains(word));
+    let waited = testbed::wait_until(&words.join(" or "), RETURN, || Ok(is_said().then_some(())));
     waited.unwrap_or_else(|error| panic!("{error}: {}", &node.log()[since..]));
 }
 

@@ -74,7 +74,12 @@ impl Told<'_> {
         copy.wait_for_stdout("copied", PATH).unwrap();
         self.node.csi.unpublish(&self.made, &Node::target(&self.made)).unwrap();
         for _ in 0..2 {
-            let refused = self.node.csi.unstage(&self.made, &Node::staging(&self.made)).unwrap_err();
+            // Unavailable where the guest stood still and has a path to get back.
+            let refused = testbed::wait_until("an unstage with its path", PATH, || {
+                let refused = self.node.csi.unstage(&self.made, &Node::staging(&self.made)).unwrap_err();
+                Ok((refused.code() != tonic::Code::Unavailable).then_some(refused))
+            })
+            .unwrap();
             assert_eq!(refused.code(), tonic::Code::Aborted, "{refused}");
             assert!(refused.message().contains("still held"), "{refused}");
             assert_eq!(self.node.subsystems().unwrap(), [attached.context["nvme_nqn"].clone()]);

@@ -11,6 +11,7 @@ use testbed::Event;
 use testbed::objects::Usage;
 
 use super::events::assert_is_of;
+use super::pod;
 
 /// Keep-alive notices a cut link after 8 s, which is said 10 s later; a reconnect takes up to 5 s. Guests are slow.
 const PATH: Duration = Duration::from_secs(300);
@@ -41,7 +42,7 @@ fn what_a_node_finds_unasked_is_said_and_a_disk_of_the_same_box_that_is_not_ours
 }
 
 fn an_outage_is_said_and_its_end(cluster: &GuestCluster, volume: &PodVolume) {
-    cluster.kubelet("a").mount(volume).unwrap();
+    pod::retried("mounted", || cluster.kubelet("a").mount(volume));
     let link = cluster.rds.guest.link();
     link.cut();
     let lost = wait_for(cluster, "ConnectionFailure", "found");

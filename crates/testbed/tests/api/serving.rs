@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testbed::{ControlPlane, Error, Options, Tools, objects};
+use testbed::{ControlPlane, Error, Options, Tools, objects, wait_until};
 
 use super::shared;
 
 /// What it took on two idle cores is 5 s.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(60);
 
 #[test]
@@ -80,7 +80,7 @@ fn a_pod_with_a_claim_makes_an_attachment_that_nobody_answers_without_a_driver()
         .unwrap();
     assert_eq!(api.wait_until_bound("data-a", SOON).unwrap(), "pv-a");
     api.admin().create(&objects::pod("with-data", Some("attached"), &["data-a"])).unwrap();
-    let attachment = testbed::wait_until("an attachment", SOON, || api.attachment("pv-a", "attached"));
+    let attachment = wait_until("an attachment", SOON, || api.attachment("pv-a", "attached"));
     assert_ne!(attachment.unwrap()["status"]["attached"], true);
     let error = api.wait_until_attached("pv-a", "attached", Duration::ZERO).unwrap_err();
     assert!(matches!(&error, Error::Late { last, .. } if last.contains("pv-a")), "{error}");
@@ -109,6 +109,7 @@ fn users_and_accounts_may_do_what_rbac_gives_them() {
         }))
         .unwrap();
     api.admin().create(&objects::cluster_role_binding("reader", "node-reader", "default", "reader")).unwrap();
-    reader.run(&["get", "nodes"]).unwrap();
+    // The authorizer learns of it by a watch.
+    wait_until("the role is known", SOON, || Ok(reader.run(&["get", "nodes"]).ok().map(drop))).unwrap();
     assert!(reader.run(&["get", "secrets"]).is_err());
 }

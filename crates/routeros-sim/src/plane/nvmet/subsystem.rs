@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ConfigTree, LoopDevices};
 use crate::plane::Export;
@@ -20,6 +20,9 @@ pub(super) struct Target {
     pub(super) loops: Arc<dyn LoopDevices>,
     pub(super) images: PathBuf,
     pub(super) address: IpAddr,
+    /// A port is made for the first subsystem that is linked to it and goes with its last; an export that is closed behind
+    /// everybody's back takes it away while another one is opened.
+    pub(super) ports: Mutex<()>,
 }
 
 impl Target {
@@ -77,6 +80,7 @@ impl Target {
 
     /// Opens the port for the export.
     pub(super) fn link(&self, export: &Export) -> io::Result<()> {
+        let _ports = self.lock_ports();
         self.open_port(export.port)?;
         let (port, nqn) = (export.port, &export.nqn);
         self.tree.link(&format!("ports/{port}/subsystems/{nqn}"), &format!("subsystems/{nqn}"))
@@ -85,6 +89,10 @@ impl Target {
     /// Closes it: every session ends, what was accepted may still be written.
     pub(super) fn unlink(&self, export: &Export) -> io::Result<()> {
         self.tree.unlink(&format!("ports/{}/subsystems/{}", export.port, export.nqn))
+    }
+
+    fn lock_ports(&self) -> MutexGuard<'_, ()> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_port(&self, port: u16) -> io::Result<()> {
@@ -107,6 +115,7 @@ impl Target {
     pub(super) fn hold_ports(&self, placeholder: &str, ports: &[u16]) -> io::Result<()> {
         self.tree.make(&format!("subsystems/{placeholder}"))?;
         self.admit_nobody(placeholder)?;
+        let _ports = self.lock_ports();
         for &port in ports {
             self.open_port(port)?;
             let link = format!("ports/{port}/subsystems/{placeholder}");
@@ -156,6 +165,7 @@ impl Target {
 
     /// Removes ports that serve nothing, of the form that this plane makes.
     pub(super) fn close_empty_ports(&self) -> io::Result<()> {
+        let _ports = self.lock_ports();
         for port in self.tree.list("ports") {
             let service = self.tree.read(&format!("ports/{port}/addr_trsvcid"));
             let ours = service.is_some_and(|service| service.trim() == port);
