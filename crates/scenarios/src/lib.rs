@@ -23,6 +23,7 @@ mod rds;
 mod shape;
 mod steps;
 mod system;
+mod verdict;
 mod whole;
 
 pub use binaries::binary;
@@ -38,6 +39,7 @@ pub use rds::{Pool, Rds};
 pub use shape::Shape;
 pub use steps::{Steps, kernel};
 pub use system::{Options, System};
+pub use verdict::{ended, with_consoles};
 pub use whole::{
     BUSYBOX, ContainerImage, KubeletNode, Release, Scraper, Shell, WholeCluster, shell_block_pod,
     shell_deployment, shell_pod, shell_stateful_set,

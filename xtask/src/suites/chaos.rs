@@ -19,14 +19,9 @@ pub(super) fn run(programs: &TestPrograms, arguments: &[String]) -> Result<Tally
 /// The same few minutes each time; again where the emulator crashed one of its guests.
 pub(super) fn short(programs: &TestPrograms, variables: &Variables) -> Result<Tally> {
     println!("-- guests of chaos");
-    let again = || emulator::attempt(programs.binary("chaos")?.command().args(SHORT).envs(variables.clone()));
-    let mut run = again()?;
-    for _ in 1..emulator::TRIES {
-        if run.tally.is_green() || !run.crashed {
-            break;
-        }
-        println!("{}: chaos", emulator::ONCE_MORE);
-        run = again()?;
-    }
-    Ok(run.tally)
+    emulator::repeated("chaos", || {
+        let mut run = programs.binary("chaos")?.command();
+        run.args(SHORT).envs(variables.clone());
+        Ok(run)
+    })
 }

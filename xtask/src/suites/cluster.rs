@@ -28,17 +28,17 @@ pub(super) fn run(programs: &TestPrograms, stories: &[String]) -> Result<Tally> 
     let [prepare, mut told] =
         [programs.binary(PREPARE)?.command(), programs.test("scenarios", TARGET)?.command()];
     told.args(stories);
-    run_alone(prepare, told, &tools()?)
+    counted(&mut alone(prepare, told, &tools()?)?)
 }
 
-/// Runs a program that boots clusters in a network of its own, after the one that fetches what they are made of.
-pub(super) fn run_alone(mut prepare: Command, mut program: Command, tools: &OsStr) -> Result<Tally> {
+/// A program that boots clusters, in a network of its own; what they are made of is fetched before by the other.
+pub(super) fn alone(mut prepare: Command, mut program: Command, tools: &OsStr) -> Result<Command> {
     let (folder, image) = (binaries::release()?, image::of_the_release()?);
     for each in [&mut prepare, &mut program] {
         each.env(api::TOOLS, tools).env(BINARIES, &folder).env(IMAGE, &image);
     }
     process::run(&mut prepare)?;
-    counted(&mut with_no_way_out(&program))
+    Ok(with_no_way_out(&program))
 }
 
 /// What a cluster's own network namespace is made with.

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::vm::emulator;
 use super::{GUESTS, api, cluster};
 use crate::binaries;
 use crate::go_tools::E2E;
@@ -26,7 +27,9 @@ pub(super) fn run(arguments: &[String]) -> Result<Tally> {
     let bins = names.map(|name| format!("--bin={name}"));
     process::run(cargo().args(["build", "--quiet", "-p", "scenarios"]).args(bins))?;
     let folder = binaries::target()?.join("debug");
-    let [prepare, mut suite] = names.map(|name| Command::new(folder.join(name)));
-    suite.args(arguments);
-    cluster::run_alone(prepare, suite, &tools)
+    emulator::repeated("the cluster", || {
+        let [prepare, mut suite] = names.map(|name| Command::new(folder.join(name)));
+        suite.args(arguments);
+        cluster::alone(prepare, suite, &tools)
+    })
 }

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::{GUESTS, counted};
+use super::GUESTS;
+use super::vm::emulator;
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CSI_SANITY;
 use crate::machine::install;
@@ -12,6 +13,9 @@ use crate::test_programs::TestPrograms;
 pub(super) fn run(programs: &TestPrograms) -> Result<Tally> {
     install(GUESTS)?;
     let (sanity, folder) = (CSI_SANITY.build()?.join("csi-sanity"), binaries::release()?);
-    let run = &mut programs.binary("sanity")?.command();
-    counted(run.env(BINARIES, folder).env("CSI_SANITY", sanity))
+    emulator::repeated("csi-sanity", || {
+        let mut run = programs.binary("sanity")?.command();
+        run.env(BINARIES, &folder).env("CSI_SANITY", &sanity);
+        Ok(run)
+    })
 }

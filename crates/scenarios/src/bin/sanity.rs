@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use microvm::{Kernel, MIB};
-use scenarios::{Options, System};
+use scenarios::{Options, System, ended, with_consoles};
 use serde_json::Value;
 
 /// csi-sanity takes half a minute on bare metal; its guest is emulated, and volumes that were used settle
@@ -32,13 +32,21 @@ const TO_COME: &[&str] = &[
     "attachlimit",
 ];
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    ended(run())
+}
+
+fn run() -> Result<bool> {
     let program = PathBuf::from(
         std::env::var_os("CSI_SANITY").context("CSI_SANITY is not set: run `cargo xtask test sanity`")?,
     );
     let options = Options { programs: vec![(program, "/usr/bin/csi-sanity".into())], ..Options::default() };
     println!("booting an RDS and a node");
     let system = System::boot(Kernel::V6_12, &["a"], &options)?;
+    with_consoles(is_green(&system), [&system.rds.guest, &system.nodes[0].guest])
+}
+
+fn is_green(system: &System) -> Result<bool> {
     let node = &system.nodes[0];
     let (controller, _running) = node.start_controller(&system.rds)?;
     let mut green = true;
@@ -53,7 +61,7 @@ fn main() -> Result<ExitCode> {
         }
         green &= unexpected.is_empty();
     }
-    Ok(if green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(green)
 }
 
 /// The specs that were skipped though what they are of is there.

@@ -14,10 +14,10 @@ use crate::suites::counted_seeing;
 use crate::tally::Tally;
 
 /// How often in all: twice in a row was seen once.
-pub(in crate::suites) const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// What is said of a run that is repeated for it.
-pub(in crate::suites) const ONCE_MORE: &str =
+pub(super) const ONCE_MORE: &str =
     "-- the emulator crashed a guest (flags that no processor has, or a double fault); once more";
 
 /// What the console of such a guest says.
@@ -28,14 +28,27 @@ const FLAGS: &str = " EFLAGS: ";
 const RESERVED_FLAGS: u64 = !0x003f_ffff;
 
 /// A run of guests.
-pub(in crate::suites) struct Attempt {
-    pub(in crate::suites) tally: Tally,
+pub(super) struct Attempt {
+    pub(super) tally: Tally,
     /// Whether the emulator crashed one of them.
-    pub(in crate::suites) crashed: bool,
+    pub(super) crashed: bool,
+}
+
+/// Runs a command that boots guests, again as a whole where the emulator crashed one.
+pub(in crate::suites) fn repeated(what: &str, command: impl Fn() -> Result<Command>) -> Result<Tally> {
+    let mut run = attempt(&mut command()?)?;
+    for _ in 1..TRIES {
+        if run.tally.is_green() || !run.crashed {
+            break;
+        }
+        println!("{ONCE_MORE}: {what}");
+        run = attempt(&mut command()?)?;
+    }
+    Ok(run.tally)
 }
 
 /// Runs a command that boots guests, passing its lines on.
-pub(in crate::suites) fn attempt(command: &mut Command) -> Result<Attempt> {
+pub(super) fn attempt(command: &mut Command) -> Result<Attempt> {
     let mut crashed = false;
     let tally = counted_seeing(command, |line| crashed |= is_emulators_crash(line))?;
     Ok(Attempt { tally, crashed })

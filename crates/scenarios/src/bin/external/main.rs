@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use microvm::Kernel;
-use scenarios::WholeCluster;
+use scenarios::{WholeCluster, ended, with_consoles};
 use testbed::Tools;
 
 use crate::report::Run;
@@ -48,7 +48,11 @@ struct Arguments {
     folder: PathBuf,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    ended(run())
+}
+
+fn run() -> Result<bool> {
     let arguments = Arguments::parse();
     let selection = selection(&arguments)?;
     let tools = Tools::from_environment()?;
@@ -56,10 +60,21 @@ fn main() -> Result<ExitCode> {
     let selected = suite.count(&selection)?;
     println!("{selected} specs are selected");
     let cluster = WholeCluster::boot(Kernel::V6_12, &NODES, &WholeCluster::options())?;
-    images::import(&cluster, &tools, &suite.images()?)?;
-    let report = suite.run(&selection, cluster.admin().kubeconfig())?;
+    let green = images::import(&cluster, &tools, &suite.images()?)
+        .and_then(|()| is_green(&cluster, &suite, &selection, selected, &arguments.folder));
+    with_consoles(green, cluster.nodes.iter().map(|node| &node.guest).chain([&cluster.rds.guest]))
+}
+
+fn is_green(
+    cluster: &WholeCluster,
+    suite: &Suite,
+    selection: &Selection,
+    selected: u64,
+    folder: &Path,
+) -> Result<bool> {
+    let report = suite.run(selection, cluster.admin().kubeconfig())?;
     let run = Run::of(&report, Kernel::V6_12, suite.version()?)?;
-    let path = run.keep(&arguments.folder)?;
+    let path = run.keep(folder)?;
     for failure in run.failures() {
         println!("\n{failure}");
     }
@@ -71,7 +86,7 @@ fn main() -> Result<ExitCode> {
     if run.failed() == 0 && !is_green {
         println!("of {selected} only {} were run to their end", run.passed());
     }
-    Ok(if is_green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(is_green)
 }
 
 fn selection(arguments: &Arguments) -> Result<Selection> {
