@@ -69,7 +69,7 @@ const STORIES: &[Story] = &[
     on_two("scraped", scraped::told, Reasons::just(&[])),
     on_two("leader-killed", leader_killed::told, leader_killed::SAYS),
     on_two("device-down", device_down::told, device_down::SAYS),
-    on_two("upgrade", upgrade::told, COMES_AND_GOES),
+    on_two("upgrade", upgrade::told, upgrade::SAYS),
     on_two("maintained", maintained::told, maintained::SAYS),
     on_two("uninstall", uninstall::told, uninstall::SAYS),
     on_two("documented", documented::told, documented::SAYS),

@@ -11,7 +11,13 @@ use scenarios::{STORAGE_CLASS, Steps, WholeCluster, shell_pod};
 use testbed::objects::{self, Usage};
 use testbed::wait_until;
 
+use crate::reasons::{COMES_AND_GOES, Reasons};
 use crate::writer;
+
+/// What is said of it. A device that ends no write for the kernel's 30 s is a path that was lost; where its target holds up
+/// the new connection as well (6.1), it is an outage that lasts.
+pub(crate) const SAYS: Reasons =
+    Reasons { perhaps: &["ConnectionFailure", "ConnectionRecovery"], ..COMES_AND_GOES };
 
 /// Writes all the while.
 const WRITER: &str = "upgraded";
