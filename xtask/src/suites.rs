@@ -4,6 +4,7 @@ mod api;
 mod chaos;
 mod chart;
 mod cluster;
+mod emulator;
 mod external;
 mod lanes;
 mod lint;

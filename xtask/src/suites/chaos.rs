@@ -4,7 +4,8 @@
 use anyhow::Result;
 
 use super::counted;
-use super::vm::{self, Variables, emulator};
+use super::emulator;
+use super::vm::{self, Variables};
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
 

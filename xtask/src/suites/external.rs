@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::vm::emulator;
+use super::emulator;
 use super::{GUESTS, api, cluster};
 use crate::binaries;
 use crate::go_tools::E2E;

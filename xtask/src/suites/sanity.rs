@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::GUESTS;
-use super::vm::emulator;
+use super::emulator;
 use crate::binaries::{self, BINARIES};
 use crate::go_tools::CSI_SANITY;
 use crate::machine::install;

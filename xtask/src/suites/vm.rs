@@ -1,18 +1,16 @@
 //! Real kernels in guests. Where guests cannot run these fail; nothing is skipped.
 
-pub(super) mod emulator;
-
 use std::ffi::OsString;
 
 use anyhow::Result;
 
+use super::emulator::{self, Attempt};
 use super::lanes::{Part, filter, in_turn, side_by_side};
 use super::{GUESTS, api, chaos, counted};
 use crate::binaries::{self, BINARIES};
 use crate::machine::install;
 use crate::tally::Tally;
 use crate::test_programs::TestPrograms;
-use emulator::Attempt;
 
 /// By name.
 pub(super) type Variables = [(&'static str, OsString); 2];

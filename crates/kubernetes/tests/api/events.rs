@@ -113,7 +113,7 @@ async fn an_api_server_that_is_slow_and_then_away_holds_up_nobody_and_gets_all_i
     proxy.delay(Duration::from_secs(5));
     let started = Instant::now();
     post(&recorder, Reason::VolumeAttached, &involved, "slow");
-    assert!(started.elapsed() < Duration::from_secs(4), "it waited for the answer");
+    assert!(started.elapsed() < Duration::from_millis(100));
     let ours = || events("default", "event-away").iter().filter(|event| event["type"] == "Normal").count();
     until("posted slowly", || (ours() == 1).then_some(())).await;
     assert!(started.elapsed() > Duration::from_secs(5));
@@ -136,7 +136,7 @@ async fn hundreds_of_events_a_second_are_sustained() {
     let posted = started.elapsed();
     recorder.drain(soon()).await;
     println!("500 events handed over in {posted:?}, posted after {:?}", started.elapsed());
-    assert!(posted < Duration::from_secs(4), "{posted:?}");
+    assert!(posted < Duration::from_secs(1));
     let seen = events("default", "event-many");
     let counts: Vec<_> = seen.iter().filter_map(|event| event["series"]["count"].as_i64()).collect();
     assert_eq!(counts, [100; 5]);

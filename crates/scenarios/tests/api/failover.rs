@@ -12,10 +12,10 @@ use crate::leadership_pair::{
     wait_until_met, writes,
 };
 
-/// Where the device serves a user's requests in order, with the Lease that ships (15 s): some 20 s where nothing else runs.
-const TAKE_OVER: Duration = Duration::from_secs(60);
-/// Where that is not known, and the device's cap of 60 s is waited for: some 80 s where nothing else runs.
-const CAUTIOUS_TAKE_OVER: Duration = Duration::from_secs(150);
+/// Where the device serves a user's requests in order, with the Lease that ships (15 s).
+const TAKE_OVER: Duration = Duration::from_secs(30);
+/// Where that is not known, and the device's cap of 60 s is waited for.
+const CAUTIOUS_TAKE_OVER: Duration = Duration::from_secs(90);
 
 /// The Lease as it ships.
 fn shipped() -> ClusterOptions {

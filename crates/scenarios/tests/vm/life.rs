@@ -5,7 +5,7 @@ use std::time::Duration;
 use microvm::{Kernel, MIB};
 use scenarios::{Node, Shape, System};
 
-use super::{on_each_kernel, pod, shared, wait_until};
+use super::{on_each_kernel, shared, wait_until};
 
 on_each_kernel!(
     a_volume_of_every_kind_lives_from_creation_to_nothing_left,
@@ -18,7 +18,7 @@ fn a_volume_of_every_kind_lives_from_creation_to_nothing_left(kernel: Kernel) {
     for shape in [Shape::filesystem("ext4"), Shape::filesystem("xfs"), Shape::block()] {
         let name = shape.fs.unwrap_or("block");
         let made = system.create(name, 320 * MIB, &shape).unwrap();
-        let (first, target) = pod::start(system, &made, "a");
+        let (first, target) = system.start_pod(&made, "a").unwrap();
         let file = if shape.fs.is_some() { format!("{target}/data") } else { target.clone() };
         let node = system.node("a");
         node.guest
@@ -27,14 +27,14 @@ fn a_volume_of_every_kind_lives_from_creation_to_nothing_left(kernel: Kernel) {
         let written = node.guest.sh(&format!("head -c 8388608 {file} | sha256sum")).unwrap();
         let stats = node.csi.stats(&made, &Node::staging(&made), &target).unwrap();
         assert!(stats.usage.iter().any(|usage| usage.total > 200 * 1024 * 1024), "{name}: {stats:?}");
-        pod::end(system, &made, "a");
+        system.end_pod(&made, "a").unwrap();
         assert_eq!(node.subsystems().unwrap(), [""; 0], "{name}: node a is disconnected");
 
-        let (second, _) = pod::start(system, &made, "b");
+        let (second, _) = system.start_pod(&made, "b").unwrap();
         assert_ne!(first.context["nvme_nqn"], second.context["nvme_nqn"], "{name}: a fresh generation");
         let read = system.node("b").guest.sh(&format!("head -c 8388608 {file} | sha256sum")).unwrap();
         assert_eq!(read, written, "{name}");
-        pod::end(system, &made, "b");
+        system.end_pod(&made, "b").unwrap();
         system.csi().delete(&made.volume.volume_id).unwrap();
         assert_nothing_left(system, name);
     }
@@ -44,7 +44,7 @@ fn a_second_node_is_refused_while_the_first_holds_the_volume(kernel: Kernel) {
     let system = shared(kernel);
     let system = system.as_ref().unwrap();
     let made = system.create("one-writer", 64 * MIB, &Shape::filesystem("ext4")).unwrap();
-    let (attached, target) = pod::start(system, &made, "a");
+    let (attached, target) = system.start_pod(&made, "a").unwrap();
     let refused = system.csi().attach(&made, "b").unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
     assert!(refused.message().contains('a'), "it names the holder: {refused}");
@@ -52,7 +52,7 @@ fn a_second_node_is_refused_while_the_first_holds_the_volume(kernel: Kernel) {
     system.node("a").guest.sh(&format!("echo still-writing > {target}/file && sync")).unwrap();
     let held = system.csi().delete(&made.volume.volume_id).unwrap_err();
     assert_eq!(held.code(), tonic::Code::FailedPrecondition, "{held}");
-    pod::end(system, &made, "a");
+    system.end_pod(&made, "a").unwrap();
     system.csi().delete(&made.volume.volume_id).unwrap();
 }
 

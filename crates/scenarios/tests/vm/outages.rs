@@ -85,6 +85,8 @@ pub(crate) fn rebooted(kernel: Kernel) {
     let acknowledged = if kernel == Kernel::V6_12 {
         // Where its loss was said, it is not said again that the kernel gave it up; what it left is.
         wait_until_said(node, said_before, &[GIVEN_UP, "Stale mount detected"]);
+        let [(_, lost), _, (_, given_up)] = said(node, said_before);
+        assert!(lost + given_up > 0, "{}", &node.log()[said_before..]);
         wait_until(&node.guest, "! pidof recorder", RETURN);
         assert_eq!(controllers(node), "", "the kernel removed the controller");
         writer.kill()

@@ -8,7 +8,7 @@ use testbed::{ControlPlane, Error, Options, Tools, objects, wait_until};
 use super::shared;
 
 /// What it took on two idle cores is 5 s.
-const READY: Duration = Duration::from_secs(90);
+const READY: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(60);
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) struct Attempt {
 }
 
 /// Runs a command that boots guests, again as a whole where the emulator crashed one.
-pub(in crate::suites) fn repeated(what: &str, command: impl Fn() -> Result<Command>) -> Result<Tally> {
+pub(super) fn repeated(what: &str, command: impl Fn() -> Result<Command>) -> Result<Tally> {
     let mut run = attempt(&mut command()?)?;
     for _ in 1..TRIES {
         if run.tally.is_green() || !run.crashed {
